@@ -1,0 +1,79 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+)
+
+func TestEndpoints(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var kafka, dns error
+	registry := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "typostream_test_total", Help: "A counter."})
+	registry.MustRegister(counter)
+	s, err := Listen("127.0.0.1:0", registry, []Check{
+		{Name: "kafka", Problem: func() error { return kafka }},
+		{Name: "dns", Problem: func() error { return dns }, Required: true},
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(path string) (int, string) {
+		t.Helper()
+		resp, err := client.Get("http://" + s.Addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	expect := func(path string, code int, text string) {
+		t.Helper()
+		if gotCode, got := get(path); gotCode != code || !strings.Contains(got, text) {
+			t.Errorf("GET %s: %d %q, want %d and %q", path, gotCode, got, code, text)
+		}
+	}
+	expect("/livez", 200, "alive")
+	expect("/readyz", 200, `{"status":"ready"}`)
+	expect("/metrics", 200, "typostream_test_total 0")
+	kafka = errors.New("no broker answers")
+	expect("/readyz", 200, `{"status":"degraded","problems":{"kafka":"no broker answers"}}`)
+	dns = errors.New("no resolver answers")
+	expect("/readyz", 503, `"status":"not ready"`)
+	expect("/livez", 200, "alive")
+	kafka, dns = nil, nil
+	s.Drain()
+	expect("/readyz", 503, `"status":"stopping"`)
+	expect("/nothing", 404, "")
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestListenOnAddressInUse(t *testing.T) {
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.listener.Close()
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a second listener on the same address is no error")
+	}
+}
