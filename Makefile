@@ -1,0 +1,65 @@
+# GNU make and a POSIX shell. The tools of `make lint` are pinned in go.mod; everything else that is needed is Go, and for
+# `make race` a C compiler, for `make e2e` Java 17 and Maven.
+
+GO       ?= go
+FUZZTIME ?= 20s
+TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl typostream.dlq
+
+# The packages with end-to-end tests: those with a test file that begins with the build tag.
+E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race lint bench fuzz e2e kafka-jars kafka-up clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: bin/typostream ## build bin/typostream, one static binary
+
+# Go knows best what is out of date. The version comes from the build info: tag, commit and whether files were changed.
+bin/typostream: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $@ ./cmd/typostream
+
+demo: ## scan two domains against a DNS server and a Kafka inside the process
+	$(GO) run ./internal/demo
+
+test: ## go vet and all tests; no Java, and no network but for the Go modules
+	$(GO) vet ./...
+	$(GO) test -shuffle=on ./...
+
+race: ## all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
+	@files="$$($(GO) tool gofumpt -l .)" || exit 1; \
+	if [ -n "$$files" ]; then printf 'not formatted (go tool gofumpt -w .):\n%s\n' "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags e2e ./...
+
+bench: ## all benchmarks with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file _ func; do \
+		dir=$$(dirname "$$file"); name=$${func#func }; \
+		echo "$(GO) test -run '^$$' -fuzz '^$$name\$$' -fuzztime $(FUZZTIME) $$dir"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+# One package at a time: each may start three brokers.
+e2e: kafka-jars ## end-to-end tests against three real Kafka brokers; needs Java 17 and Maven
+	$(GO) test -tags e2e -count=1 -timeout 20m -p 1 -v $(E2E_PACKAGES)
+
+kafka-jars: bin/kafkacluster ## bring the jars of Apache Kafka by Maven, if they are not there
+	@bin/kafkacluster fetch
+
+kafka-up: kafka-jars ## run three real Kafka brokers with TOPICS until Ctrl-C
+	@bin/kafkacluster up $(TOPICS)
+
+bin/kafkacluster: FORCE
+	@$(GO) build -o $@ ./internal/kafkatest/kafkacluster
+
+clean: ## remove what make made, the Kafka jars too
+	rm -rf bin out coverage.txt testdata/kafka/libs
