@@ -1,0 +1,195 @@
+package fuzzer
+
+import (
+	"cmp"
+	"hash/maphash"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Variant is one look-alike name.
+type Variant struct {
+	FQDN       string      // A-labels, lower case, no trailing dot
+	Algorithm  Algorithm   // the first in canonical order that reaches the name
+	Algorithms []Algorithm // all that reach it, in canonical order; shared, do not change
+	Passes     []string    // names of all passes that reach it, in the order given; shared, do not change
+}
+
+// Permutations is the set of variants of one seed. It keeps a hash and eight
+// octets per name, not the names. It is safe for concurrent use.
+type Permutations struct {
+	seed  Seed
+	rules rules
+	steps []step
+	hash  [2]maphash.Seed
+	index map[nameKey]entry
+	ways  []way
+	list  []Variant // sorted, in the dnstwist profile only
+}
+
+// rules tells our own rules from dnstwist's.
+type rules uint8
+
+const (
+	ownRules rules = iota
+	dnstwistRules
+)
+
+// step is one algorithm of one pass: the unit and order of generation.
+type step struct {
+	algorithm Algorithm
+	pass      *Pass
+	words     [][]rune // for Dictionary
+}
+
+// nameKey is a 128-bit hash of a name; its seeds are random, so nobody can
+// choose names that collide.
+type nameKey [2]uint64
+
+// entry is what the index knows of a name.
+type entry struct {
+	first uint32 // ordinal of the raw name that was the first of its kind
+	way   uint32 // which ways lead to it: an index of Permutations.ways
+}
+
+// Permute returns the variants of seed that the passes reach together, under
+// our own rules: never the seed itself, no name twice, no bare ICANN suffix,
+// nothing inside the seed's own registrable domain, and every algorithm and pass
+// that reaches a name is kept. The order is that of the passes, in each that of
+// its algorithms, in each that of generation.
+//
+// All names are generated once here, to count them and to note who reaches
+// them (a name costs about 50 octets), and again as [Permutations.All] streams them.
+func Permute(seed Seed, passes ...Pass) *Permutations {
+	return newPermutations(seed, ownRules, passes)
+}
+
+// PermuteDNSTwist returns what dnstwist 20250130 generates for seed: the same
+// names with the same labels, sorted by label and name. The seed itself is
+// among them ("*original", first) if pass lists [Original], and dnstwist's
+// oddities are kept. The whole set is held in memory.
+func PermuteDNSTwist(seed Seed, pass Pass) *Permutations {
+	pass.Algorithms = slices.Sorted(slices.Values(pass.steps(true)))
+	p := newPermutations(seed, dnstwistRules, []Pass{pass})
+	p.list = slices.AppendSeq(make([]Variant, 0, p.Len()), p.stream)
+	slices.SortFunc(p.list, func(a, b Variant) int {
+		return cmp.Or(
+			strings.Compare(a.Algorithm.String(), b.Algorithm.String()),
+			strings.Compare(a.FQDN, b.FQDN),
+		)
+	})
+	p.index = nil
+	return p
+}
+
+func newPermutations(seed Seed, r rules, passes []Pass) *Permutations {
+	p := &Permutations{
+		seed:  seed,
+		rules: r,
+		hash:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		index: make(map[nameKey]entry),
+	}
+	for _, pass := range passes {
+		p.addSteps(pass.clone())
+	}
+	p.count()
+	return p
+}
+
+func (p *Permutations) addSteps(pass Pass) {
+	words := make([][]rune, 0, len(pass.Words))
+	for _, word := range pass.Words {
+		if p.rules == ownRules {
+			word = displayWord(word)
+		}
+		words = append(words, []rune(word))
+	}
+	for _, a := range pass.steps(p.rules == dnstwistRules) {
+		p.steps = append(p.steps, step{algorithm: a, pass: &pass, words: words})
+	}
+}
+
+// Len returns the number of variants.
+func (p *Permutations) Len() int {
+	if p.list != nil {
+		return len(p.list)
+	}
+	return len(p.index)
+}
+
+// All streams the variants, each once, always in the same order. It may be
+// ranged over repeatedly and from several goroutines, and stops working as soon
+// as the loop ends.
+func (p *Permutations) All() iter.Seq[Variant] {
+	if p.list != nil {
+		return slices.Values(p.list)
+	}
+	return p.stream
+}
+
+// generate yields the raw names of all steps in order, repeats included.
+func (p *Permutations) generate(yield func(step int, name []byte) bool) {
+	g := newGenerator(p.seed)
+	for i, step := range p.steps {
+		g.words, g.suffixes = step.words, step.pass.Suffixes
+		if !g.run(step.algorithm, func(name []byte) bool { return yield(i, name) }) {
+			return
+		}
+	}
+}
+
+// count is the first generation: it fills the index.
+func (p *Permutations) count() {
+	ways := newWayTable(p.steps)
+	own := site(p.seed.FQDN)
+	var ordinal uint32
+	p.generate(func(step int, name []byte) bool {
+		ordinal++
+		key := p.key(name)
+		known, found := p.index[key]
+		if !found {
+			if p.rules == ownRules && !p.allowed(string(name), own) {
+				return true
+			}
+			known = entry{first: ordinal}
+		}
+		if way := ways.after(known.way, step); way != known.way || !found {
+			known.way = way
+			p.index[key] = known
+		}
+		return true
+	})
+	p.ways = ways.ways
+}
+
+// stream is the second generation: it yields what the first one kept.
+func (p *Permutations) stream(yield func(Variant) bool) {
+	var ordinal uint32
+	p.generate(func(_ int, name []byte) bool {
+		ordinal++
+		known, found := p.index[p.key(name)]
+		if !found || known.first != ordinal {
+			return true
+		}
+		way := &p.ways[known.way]
+		return yield(Variant{
+			FQDN:       string(name),
+			Algorithm:  way.algorithms[0],
+			Algorithms: way.algorithms,
+			Passes:     way.passes,
+		})
+	})
+}
+
+func (p *Permutations) key(name []byte) nameKey {
+	return nameKey{maphash.Bytes(p.hash[0], name), maphash.Bytes(p.hash[1], name)}
+}
+
+// allowed tells a look-alike from the seed's own names and from bare suffixes.
+// The seed's own are those of the same registrant, so under a private suffix
+// (myshop.github.io) a sister name counts as another's.
+func (p *Permutations) allowed(name, own string) bool {
+	other := site(name)
+	return other != "" && other != own
+}
