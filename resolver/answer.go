@@ -1,0 +1,117 @@
+package resolver
+
+import (
+	"fmt"
+	"slices"
+)
+
+// State says what is known about the registration of a name. The zero value is
+// Unknown, so that an answer nobody filled in claims nothing.
+type State uint8
+
+// The closed set of states.
+const (
+	// Unknown: no server gave a usable answer (SERVFAIL, REFUSED, time-out
+	// after all tries). It must not be read as either of the other two.
+	Unknown State = iota
+	// Registered: the name exists (NOERROR, with or without records).
+	Registered
+	// Absent: the name does not exist (NXDOMAIN, RFC 8020).
+	Absent
+)
+
+var stateNames = [...]string{Unknown: "unknown", Registered: "registered", Absent: "absent"}
+
+// String returns "registered", "absent" or "unknown".
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// MarshalText writes the word that String returns.
+func (s State) MarshalText() ([]byte, error) {
+	if int(s) >= len(stateNames) {
+		return nil, fmt.Errorf("resolver: no state has the number %d", uint8(s))
+	}
+	return []byte(stateNames[s]), nil
+}
+
+// UnmarshalText reads a word that MarshalText wrote.
+func (s *State) UnmarshalText(text []byte) error {
+	i := slices.Index(stateNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("resolver: %q is no state (registered, absent, unknown)", text)
+	}
+	*s = State(i)
+	return nil
+}
+
+// Reasons that are not the mnemonic of an RCODE. An answer's Reason is one of
+// these, an RCODE mnemonic such as "SERVFAIL", or empty.
+const (
+	ReasonNoData      = "NODATA"         // registered, and none of the asked types has a record
+	ReasonNXDomain    = "NXDOMAIN"       // absent
+	ReasonDangling    = "CNAME_NXDOMAIN" // registered: the name is an alias of one that does not exist (RFC 6604)
+	ReasonTimeout     = "TIMEOUT"        // unknown: no answer to any try
+	ReasonUnreachable = "UNREACHABLE"    // unknown: the system or an ICMP message said the server cannot be reached
+	ReasonMalformed   = "MALFORMED"      // unknown: the answer to our question was not a well-formed message
+	ReasonInvalidName = "INVALID_NAME"   // unknown: not asked, because the name is not one that DNS hosts can have
+)
+
+// maxRecords bounds each list of an Answer. A server may send thousands.
+const maxRecords = 64
+
+// Answer is what was found out about one name. It owns its memory.
+//
+// The lists are sorted, free of duplicates and at most 64 long; nil when there
+// is nothing. Host names in them are lower case, without the trailing dot, in
+// the presentation format of RFC 1035 section 5.1: every byte that is not
+// printable ASCII is written \DDD. A record counts only when the asked name, or
+// a name that its CNAME chain leads to, owns it in the answer section.
+type Answer struct {
+	Name   string // as asked: lower case, no trailing dot
+	State  State
+	RCode  string // "NOERROR", "NXDOMAIN", …; empty when no answer came
+	Reason string // see the Reason constants
+	Server string // address and port of the server that settled State, or of the last one tried
+
+	NS, A, AAAA, MX []string // MX holds host names without their preference
+	CNAME           []string // every target of the alias chain
+	NullMX          bool     // the name declares that it takes no mail (RFC 7505); the "." is not in MX
+
+	// Incomplete names the types ("A", "MX", …) for which no server gave an
+	// answer although the name is registered. Their lists are empty for that
+	// reason, not because there are no records.
+	Incomplete []string
+}
+
+// empty reports whether no record of any kind was found.
+func (a *Answer) empty() bool {
+	return len(a.NS)+len(a.A)+len(a.AAAA)+len(a.MX)+len(a.CNAME) == 0 && !a.NullMX
+}
+
+// add puts the records of one settled question into a.
+func (a *Answer) add(t Type, o *outcome) {
+	switch t {
+	case TypeNS:
+		a.NS = o.values
+	case TypeA:
+		a.A = o.values
+	case TypeAAAA:
+		a.AAAA = o.values
+	case TypeMX:
+		a.MX, a.NullMX = o.values, o.nullMX
+	}
+	if len(o.chain) > 0 {
+		a.CNAME = tidy(append(a.CNAME, o.chain...))
+	}
+}
+
+// tidy sorts, removes duplicates and cuts to maxRecords; nil stays nil.
+func tidy(values []string) []string {
+	slices.Sort(values)
+	values = slices.Compact(values)
+	return slices.Clip(values[:min(len(values), maxRecords)])
+}

@@ -1,0 +1,256 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Patience of Check for one address: two tries in canaryTime. The other port is
+// tried beside it after fallbackDelay, and used only if the first stays silent.
+const (
+	canaryTime    = 2 * time.Second
+	canaryTries   = 2
+	fallbackDelay = time.Second
+)
+
+// CheckError says that no nameserver can be used.
+type CheckError struct {
+	Upstreams []UpstreamFault
+}
+
+// UpstreamFault is why one nameserver cannot be used.
+type UpstreamFault struct {
+	Upstream string // host:port as configured
+	Reason   string
+}
+
+func (e *CheckError) Error() string {
+	var b strings.Builder
+	b.WriteString("no nameserver answers")
+	for i, f := range e.Upstreams {
+		b.WriteString([]string{": ", "; "}[min(i, 1)])
+		fmt.Fprintf(&b, "%s: %s", f.Upstream, f.Reason)
+	}
+	return b.String()
+}
+
+// Hint says what to do about it.
+func (e *CheckError) Hint() string {
+	return "name one that answers with --nameservers or NAMESERVERS, and see that UDP and TCP to its port are not blocked"
+}
+
+// finding is what the canaries to one upstream came to.
+type finding struct {
+	link  *link // to what answered; nil for none
+	rcode int
+	fault string
+}
+
+// Check asks every configured nameserver for the NS records of the root, all at
+// a time, and returns within about five seconds. Any answer counts. A server
+// that gives none is left out until the next Check, with a warning; when none
+// is left the error is a *CheckError, and nothing changes. A server with
+// another port than 53 that answers on port 53 only is used there, with one
+// warning. Check may be called again at any time: it warns of changes only.
+func (r *Resolver) Check(ctx context.Context) error {
+	r.checking.Lock()
+	defer r.checking.Unlock()
+	found := make([]finding, len(r.all))
+	var wg sync.WaitGroup
+	for i, u := range r.all {
+		wg.Go(func() { found[i] = u.inspect(ctx) })
+	}
+	wg.Wait()
+	if err := r.ended(ctx); err != nil {
+		for i, u := range r.all {
+			u.release(found[i].link)
+		}
+		return err
+	}
+	var alive []*upstream
+	var faults []UpstreamFault
+	helpful := false // some server does more than refuse
+	for i, u := range r.all {
+		f := found[i]
+		if f.link == nil {
+			faults = append(faults, UpstreamFault{u.String(), f.fault})
+			continue
+		}
+		u.adopt(f.link)
+		u.failures.Store(0)
+		alive = append(alive, u)
+		helpful = helpful || settled(f.rcode)
+	}
+	if len(alive) == 0 {
+		return &CheckError{faults}
+	}
+	r.active.Store(&alive)
+	for i, u := range r.all {
+		r.tell(u, found[i], helpful)
+	}
+	return nil
+}
+
+// tell logs what is new about an upstream.
+func (r *Resolver) tell(u *upstream, f finding, helpful bool) {
+	var news string
+	log := r.cfg.Log.Warn
+	args := []any{"nameserver", u.String()}
+	switch {
+	case f.link == nil:
+		news = "nameserver left out, it does not answer"
+		args = append(args, "reason", f.fault)
+	case f.link.addr.Port() != u.port:
+		news = fmt.Sprintf("nameserver answers on port %d only, using that", f.link.addr.Port())
+		args = append(args, "using", f.link.addr.String())
+	case !settled(f.rcode):
+		news = "nameserver does not answer the test query, kept"
+		args = append(args, "rcode", rcodeName(f.rcode))
+		if helpful {
+			log = r.cfg.Log.Info
+		}
+	case u.told != "":
+		news, log = "nameserver answers again", r.cfg.Log.Info
+	}
+	if news == u.told {
+		return
+	}
+	log(news, args...)
+	if u.told = news; f.link != nil && f.link.addr.Port() == u.port && settled(f.rcode) {
+		u.told = ""
+	}
+}
+
+// ended returns why work is to stop, if it is.
+func (r *Resolver) ended(ctx context.Context) error {
+	if r.life.Err() != nil {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// inspect looks for an address of u that answers: first on the port that was
+// asked for, else on port 53.
+func (u *upstream) inspect(ctx context.Context) finding {
+	addrs, err := u.addresses(ctx)
+	if err != nil {
+		return finding{fault: "its address cannot be looked up: " + cause(err)}
+	}
+	wanted := u.canaries(ctx, addrs, u.port)
+	other := u.resolver.cfg.fallbackPort
+	if u.port == other {
+		return <-wanted
+	}
+	patience := time.NewTimer(fallbackDelay)
+	defer patience.Stop()
+	var first finding
+	answered := false
+	select {
+	case first = <-wanted:
+		if first.link != nil {
+			return first
+		}
+		answered = true
+	case <-patience.C:
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	fallback := u.canaries(ctx, addrs, other)
+	if !answered {
+		first = <-wanted
+	}
+	if first.link != nil {
+		cancel()
+		u.release((<-fallback).link)
+		return first
+	}
+	second := <-fallback
+	if second.link == nil {
+		second.fault = fmt.Sprintf("%s; on port %d: %s", first.fault, other, second.fault)
+	}
+	return second
+}
+
+// release closes a link that will not be used.
+func (u *upstream) release(l *link) {
+	if l != nil && l != u.link.Load() {
+		l.close()
+	}
+}
+
+// canaries asks all addresses at a time and sends the first that answers, or
+// what is wrong with the first of them.
+func (u *upstream) canaries(ctx context.Context, addrs []netip.Addr, port uint16) <-chan finding {
+	result := make(chan finding, 1)
+	each := make(chan finding, len(addrs))
+	ctx, cancel := context.WithCancel(ctx)
+	for _, a := range addrs {
+		go func() { each <- u.canary(ctx, netip.AddrPortFrom(a, port)) }()
+	}
+	go func() {
+		defer cancel()
+		var best finding
+		for i := range addrs {
+			f := <-each
+			switch {
+			case best.link != nil:
+				u.release(f.link)
+			case f.link != nil:
+				best = f
+				cancel() // the others are not needed
+			case i == 0:
+				best = f
+			}
+		}
+		result <- best
+	}()
+	return result
+}
+
+// canary asks one address for the NS records of the root.
+func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
+	l := u.link.Load()
+	if l == nil || l.addr != addr {
+		var err error
+		if l, err = openLink(addr, u.resolver); err != nil {
+			return finding{fault: cause(err)}
+		}
+	}
+	var err error
+	for range canaryTries {
+		var rcode int
+		if rcode, err = u.ping(ctx, l); err == nil {
+			u.resolver.meter.response(rcode)
+			return finding{link: l, rcode: rcode}
+		}
+		if !errors.Is(err, errTimeout) {
+			break
+		}
+	}
+	u.release(l)
+	if errors.Is(err, errTimeout) {
+		return finding{fault: fmt.Sprintf("no answer within %v", canaryTime)}
+	}
+	return finding{fault: "unreachable, or nothing listens on that port"}
+}
+
+// ping sends one canary over UDP, without EDNS so that the oldest server can
+// answer, and returns the code of the answer. What else it says does not matter.
+func (u *upstream) ping(ctx context.Context, l *link) (rcode int, err error) {
+	r := u.resolver
+	q := r.queries.Get().(*query)
+	defer r.queries.Put(q)
+	if q.packet, q.end, err = packQuery(q.packet, ".", TypeNS, false); err != nil {
+		return rcodeNone, err
+	}
+	r.meter.query(TypeNS)
+	if err := l.next().exchange(ctx, q, canaryTime/canaryTries); err != nil {
+		return rcodeNone, err
+	}
+	return int(q.answer[3] & maskRCode), nil
+}

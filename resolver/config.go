@@ -1,0 +1,194 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Defaults of Config.
+const (
+	DefaultConcurrency = 512
+	DefaultAttempts    = 5
+	DefaultTimeout     = 2500 * time.Millisecond
+	DefaultResolvConf  = "/etc/resolv.conf"
+)
+
+// Config says whom to ask, for what, and how patiently. The zero value asks the
+// system's nameservers for everything.
+type Config struct {
+	// Upstreams are the nameservers: host, host:port, an IPv4 or IPv6 address,
+	// [IPv6]:port. Port 53 when none is given. An entry may itself be a list
+	// separated by commas or blanks. Repetitions are dropped, at most 64 are
+	// taken. Empty: the nameservers in ResolvConf.
+	Upstreams []string
+	// Types are asked about each name; the first decides whether the name
+	// exists. Default NS, A, AAAA, MX.
+	Types []Type
+	// Concurrency is the number of names that one Each has in work at a time.
+	// Default 512, at most 65536.
+	Concurrency int
+	// Attempts is the number of tries for one question over all upstreams
+	// together before it is given up. From 3 on, the last one goes over TCP.
+	// A try that was answered with an error code (SERVFAIL, REFUSED, …) does
+	// not count: that upstream is not asked this question again. Default 5, at
+	// most 20.
+	Attempts int
+	// Timeout is the longest wait for the answer to one try. The wait adapts to
+	// the measured round trip below that: at first 1 s, never under 200 ms,
+	// doubled on each retry (RFC 6298). Default 2.5 s, at most 1 min.
+	Timeout time.Duration
+	// ResolvConf is the file that names the system's nameservers. Default
+	// /etc/resolv.conf.
+	ResolvConf string
+	// Log gets what an operator should know: nameservers left out, another port
+	// used. Nothing is logged for a single name. Default: nothing.
+	Log *slog.Logger
+
+	// For tests.
+	lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
+	fallbackPort uint16 // where a nameserver with another port is tried when that port is silent; 53
+}
+
+// Type is a DNS record type that the resolver can ask for.
+type Type uint16
+
+// The types that can be asked for, with their numbers in the protocol.
+const (
+	TypeA    = Type(dns.TypeA)
+	TypeNS   = Type(dns.TypeNS)
+	TypeMX   = Type(dns.TypeMX)
+	TypeAAAA = Type(dns.TypeAAAA)
+)
+
+// AllTypes returns the types in the order in which they are asked by default.
+func AllTypes() []Type { return []Type{TypeNS, TypeA, TypeAAAA, TypeMX} }
+
+// String returns the mnemonic, "NS" for example.
+func (t Type) String() string {
+	if s, ok := dns.TypeToString[uint16(t)]; ok {
+		return s
+	}
+	return fmt.Sprintf("TYPE%d", uint16(t)) // RFC 3597
+}
+
+// ParseTypes reads a list such as "ns,a". Case does not matter; repetitions are
+// an error, and so is an empty list.
+func ParseTypes(list string) ([]Type, error) {
+	var types []Type
+	for word := range strings.FieldsFuncSeq(list, isListSeparator) {
+		i := slices.IndexFunc(AllTypes(), func(t Type) bool { return strings.EqualFold(t.String(), word) })
+		if i < 0 {
+			return nil, &ConfigError{"Types", word, "is not one of NS, A, AAAA, MX", ""}
+		}
+		types = append(types, AllTypes()[i])
+	}
+	if err := checkTypes(types); err != nil {
+		return nil, err
+	}
+	if len(types) == 0 {
+		return nil, &ConfigError{"Types", list, "names no type", "the types are NS, A, AAAA, MX"}
+	}
+	return types, nil
+}
+
+func checkTypes(types []Type) error {
+	for i, t := range types {
+		if !slices.Contains(AllTypes(), t) {
+			return &ConfigError{"Types", t.String(), "is not one of NS, A, AAAA, MX", ""}
+		}
+		if slices.Contains(types[:i], t) {
+			return &ConfigError{"Types", t.String(), "is named twice", ""}
+		}
+	}
+	return nil
+}
+
+// ConfigError is a value in Config that cannot be used.
+type ConfigError struct {
+	Field string // of Config
+	Value string // what was given
+	Rule  string // what is wrong with it: the rest of a sentence that begins with Value
+	hint  string
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%s: %q %s", e.Field, e.Value, e.Rule)
+}
+
+// Hint says what to do about it; it may be empty.
+func (e *ConfigError) Hint() string { return e.hint }
+
+// Validate reports every value that New would refuse, each as a *ConfigError,
+// joined. It reads ResolvConf when no upstream is given, and asks no server.
+func (c Config) Validate() error {
+	_, err := c.complete()
+	return err
+}
+
+// settings are a Config with every default filled in.
+type settings struct {
+	Config
+	endpoints []endpoint
+}
+
+func (c Config) complete() (settings, error) {
+	s := settings{Config: c}
+	var faults []error
+	bound := func(field string, value *int, preset, limit int) {
+		if *value == 0 {
+			*value = preset
+		}
+		if *value < 1 || *value > limit {
+			faults = append(faults, &ConfigError{field, fmt.Sprint(*value), fmt.Sprintf("is not between 1 and %d", limit), ""})
+		}
+	}
+	bound("Concurrency", &s.Concurrency, DefaultConcurrency, 65536)
+	bound("Attempts", &s.Attempts, DefaultAttempts, 20)
+	if s.Timeout == 0 {
+		s.Timeout = DefaultTimeout
+	}
+	if s.Timeout < time.Millisecond || s.Timeout > time.Minute {
+		faults = append(faults, &ConfigError{"Timeout", s.Timeout.String(), "is not between 1ms and 1m", ""})
+	}
+	if len(s.Types) == 0 {
+		s.Types = AllTypes()
+	}
+	s.Types = slices.Clone(s.Types)
+	if err := checkTypes(s.Types); err != nil {
+		faults = append(faults, err)
+	}
+	if s.ResolvConf == "" {
+		s.ResolvConf = DefaultResolvConf
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.lookup == nil {
+		s.lookup = lookupSystem
+	}
+	if s.fallbackPort == 0 {
+		s.fallbackPort = 53
+	}
+	var err error
+	if s.endpoints, err = parseUpstreams(s.Upstreams); err != nil {
+		faults = append(faults, err)
+	} else if len(s.endpoints) == 0 {
+		if s.endpoints, err = systemUpstreams(s.ResolvConf); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return s, errors.Join(faults...)
+}
+
+func lookupSystem(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}

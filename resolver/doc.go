@@ -1,0 +1,15 @@
+// Package resolver finds out, for many names, whether each is registered and
+// with which records. It is the only package that knows DNS.
+//
+// Each runs a bounded pool over a stream of names. A name is asked for its NS
+// records first; NXDOMAIN settles it (RFC 8020), otherwise A, AAAA and MX
+// follow together. What comes back is one of three states: registered, absent
+// or unknown. Unknown means "could not find out" and is never folded into
+// either of the others.
+//
+// Layers, from the top: Each and Resolver.Resolve (what an answer means),
+// ask (tries over several upstreams), upstream (one nameserver: round-trip
+// estimate, health, EDNS memory), socket (a connected UDP socket shared by all
+// queries, with a table of what is in flight), wire (moves datagrams). The
+// codec, miekg/dns, is used in message.go only.
+package resolver

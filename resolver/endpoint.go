@@ -1,0 +1,140 @@
+package resolver
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// maxUpstreams is what the set of tried upstreams of a question has bits for.
+const maxUpstreams = 64
+
+// endpoint is a nameserver as configured: an address, or a host name still to
+// be looked up.
+type endpoint struct {
+	addr netip.Addr // invalid when host is a name
+	host string     // lower case, no trailing dot
+	port uint16
+}
+
+// String returns the host:port or [IPv6]:port form.
+func (e endpoint) String() string {
+	return net.JoinHostPort(e.host, strconv.Itoa(int(e.port)))
+}
+
+const upstreamHint = "write a nameserver as host, host:port, 192.0.2.1:53 or [2001:db8::1]:53"
+
+func isListSeparator(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' }
+
+// parseUpstreams reads Config.Upstreams. It keeps the order, drops repetitions
+// and returns every fault, joined.
+func parseUpstreams(entries []string) ([]endpoint, error) {
+	var all []endpoint
+	var faults []error
+	for _, entry := range entries {
+		for word := range strings.FieldsFuncSeq(entry, isListSeparator) {
+			e, err := parseEndpoint(word)
+			if err != nil {
+				faults = append(faults, err)
+			} else if !slices.Contains(all, e) {
+				all = append(all, e)
+			}
+		}
+	}
+	if len(all) > maxUpstreams {
+		faults = append(faults, &ConfigError{"Upstreams", strconv.Itoa(len(all)), "nameservers are too many, 64 is the limit", ""})
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func parseEndpoint(s string) (endpoint, error) {
+	refuse := func(rule string) (endpoint, error) {
+		return endpoint{}, &ConfigError{"Upstreams", s, rule, upstreamHint}
+	}
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		switch strings.ToLower(scheme) {
+		case "tls":
+			return refuse("asks for DNS over TLS, which this version does not support")
+		case "https":
+			return refuse("asks for DNS over HTTPS, which this version does not support")
+		}
+		return refuse("has a scheme; only plain DNS over UDP and TCP is supported by this version")
+	}
+	host, port := s, uint16(53)
+	if bare, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(bare, "]") {
+		host = strings.TrimSuffix(bare, "]")
+	} else if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
+		h, p, err := net.SplitHostPort(s)
+		if err != nil {
+			return refuse("is no nameserver address")
+		}
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return refuse("has a port that is not between 1 and 65535")
+		}
+		host, port = h, uint16(n)
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		addr = addr.Unmap()
+		return endpoint{addr, addr.String(), port}, nil
+	}
+	if strings.HasPrefix(s, "[") {
+		return refuse("has no IPv6 address between its brackets")
+	}
+	name, ok := canonicalName(host)
+	if !ok || name == "." || looksNumeric(host) {
+		return refuse("is neither an address nor a host name")
+	}
+	return endpoint{host: strings.TrimSuffix(name, "."), port: port}, nil
+}
+
+// looksNumeric tells a mistyped IPv4 address (10.0.0.256, 1.2.3) from a host
+// name: a name's last label is never all digits.
+func looksNumeric(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return strings.Trim(last, "0123456789") == ""
+}
+
+// systemUpstreams reads the nameserver lines of a resolv.conf(5).
+func systemUpstreams(path string) ([]endpoint, error) {
+	const hint = "name at least one nameserver, for example --nameservers 192.0.2.53 or NAMESERVERS=unbound:5335"
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil, &ConfigError{"Upstreams", path, "cannot tell the system's nameservers: " + cause(err), hint}
+	}
+	var all []endpoint
+	for _, server := range conf.Servers[:min(len(conf.Servers), maxUpstreams)] {
+		addr, err := netip.ParseAddr(server)
+		if err != nil {
+			continue // as the C library does
+		}
+		e := endpoint{addr, addr.String(), 53}
+		if !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return nil, &ConfigError{"Upstreams", path, "names no nameserver", hint}
+	}
+	return all, nil
+}
+
+// cause strips the operation and the file name that the os package repeats.
+func cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,35 @@
+package resolver
+
+import "strings"
+
+// canonicalName returns name in lower case with a trailing dot, and whether it
+// is one that can be asked: labels of 1 to 63 letters, digits, hyphens and
+// underscores, 253 bytes in all (RFC 1035 section 2.3.4), or the root. Names
+// with U-labels are not: they have to be turned into A-labels first.
+func canonicalName(name string) (string, bool) {
+	name = strings.TrimSuffix(name, ".")
+	if name == "" {
+		return ".", true
+	}
+	if len(name) > 253 {
+		return "", false
+	}
+	label := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.':
+			if label == 0 {
+				return "", false
+			}
+			label = 0
+			continue
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return "", false
+		}
+		if label++; label > 63 {
+			return "", false
+		}
+	}
+	return strings.ToLower(name) + ".", label > 0
+}

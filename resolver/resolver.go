@@ -1,0 +1,135 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+)
+
+// ErrClosed is returned by a Resolver after Close.
+var ErrClosed = errors.New("resolver: closed")
+
+// Resolver asks nameservers about names. Its methods may be called from many
+// goroutines at a time.
+type Resolver struct {
+	cfg      settings
+	all      []*upstream
+	active   atomic.Pointer[[]*upstream] // all, less those that Check left out
+	turn     atomic.Uint32
+	queries  sync.Pool
+	meter    *meter
+	start    time.Time
+	checking sync.Mutex
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	watch   *sweeper
+	running sync.WaitGroup // the sweeper and the readers
+}
+
+// New checks the configuration and prepares the upstreams; the error is a
+// *ConfigError or several, joined. Nothing is sent before Check or Resolve.
+// Close stops what runs.
+func New(cfg Config) (*Resolver, error) {
+	set, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	r := &Resolver{
+		cfg:     set,
+		queries: sync.Pool{New: func() any { return newQuery() }},
+		start:   time.Now(),
+	}
+	r.watch = &sweeper{clock: r.clock, wake: make(chan struct{}, 1), sockets: map[*socket]struct{}{}}
+	r.life, r.end = context.WithCancel(context.Background())
+	for _, e := range set.endpoints {
+		r.all = append(r.all, &upstream{endpoint: e, resolver: r, tcp: make(chan struct{}, maxTCP)})
+	}
+	r.active.Store(&r.all)
+	r.meter = newMeter()
+	r.running.Go(func() { r.watch.run(r.life) })
+	return r, nil
+}
+
+// Close ends all work: a Resolve under way returns ErrClosed, and no goroutine
+// is left when Close returns. Calling it again does nothing.
+func (r *Resolver) Close() error {
+	r.end()
+	r.watch.closeAll()
+	r.running.Wait()
+	return nil
+}
+
+func (r *Resolver) clock() time.Duration { return time.Since(r.start) }
+
+// Resolve finds out about one name: A-labels in any case, with or without a
+// trailing dot. A name that cannot be asked is Unknown with ReasonInvalidName.
+// The only errors are the context's and ErrClosed; whatever goes wrong with the
+// servers is in the answer.
+//
+// The first of Config.Types decides the state; the other types are asked, all
+// at a time, only about a name that exists.
+func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
+	fqdn, ok := canonicalName(name)
+	if !ok || fqdn == "." {
+		return Answer{Name: name, Reason: ReasonInvalidName}, nil
+	}
+	first, err := r.ask(ctx, fqdn, r.cfg.Types[0])
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{
+		Name:   strings.TrimSuffix(fqdn, "."),
+		RCode:  rcodeName(first.rcode),
+		Reason: first.reason,
+		Server: first.server,
+	}
+	a.add(r.cfg.Types[0], &first)
+	switch {
+	case first.rcode == dns.RcodeNameError && first.alias:
+		// The code is about the last name of the chain (RFC 6604 section 3).
+		// The other types lead to the same missing name.
+		a.State, a.Reason = Registered, ReasonDangling
+	case first.rcode == dns.RcodeNameError:
+		a.State, a.Reason = Absent, ReasonNXDomain
+	case first.rcode == dns.RcodeSuccess:
+		a.State = Registered
+		if err := r.complete(ctx, fqdn, &a); err != nil {
+			return Answer{}, err
+		}
+		if a.empty() && len(a.Incomplete) == 0 {
+			a.Reason = ReasonNoData
+		}
+	}
+	return a, nil
+}
+
+// complete asks the types after the first and adds what they bring.
+func (r *Resolver) complete(ctx context.Context, fqdn string, a *Answer) error {
+	rest := r.cfg.Types[1:]
+	outs := make([]outcome, len(rest))
+	var group errgroup.Group
+	for i, t := range rest {
+		group.Go(func() (err error) {
+			outs[i], err = r.ask(ctx, fqdn, t)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, t := range rest {
+		if settled(outs[i].rcode) {
+			a.add(t, &outs[i])
+		} else {
+			a.Incomplete = append(a.Incomplete, t.String())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package resolvertest
+
+import (
+	"net"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// ServeDNS answers one query; the dns package calls it.
+func (s *Server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
+	if m.Opcode != dns.OpcodeQuery || len(m.Question) != 1 {
+		s.write(w, new(dns.Msg).SetRcode(m, dns.RcodeNotImplemented))
+		return
+	}
+	q := question{dns.CanonicalName(m.Question[0].Name), m.Question[0].Qtype}
+	_, overTCP := w.RemoteAddr().(*net.TCPAddr)
+	before := s.count(q, overTCP)
+	found := s.zone.lookup(q)
+	f := s.zone.faultOf(q, found.owner)
+	if f.delay > 0 && !s.wait(f.delay) {
+		return
+	}
+	s.forge(w, m, f)
+	if f.silent || !overTCP && before < f.drop {
+		return
+	}
+	reply := new(dns.Msg).SetReply(m)
+	reply.RecursionAvailable = true
+	opt := m.IsEdns0()
+	size := dns.MinMsgSize
+	switch {
+	case f.formErrEDNS && opt != nil:
+		reply.SetRcode(m, dns.RcodeFormatError)
+		s.write(w, reply)
+		return
+	case opt != nil:
+		size = max(size, int(opt.UDPSize()))
+		reply.SetEdns0(1232, false)
+	}
+	switch {
+	case f.malformed:
+		s.writeMalformed(w, reply)
+		return
+	case f.rcode != 0:
+		reply.Rcode = f.rcode
+	case f.truncate && !overTCP:
+		reply.Truncated = true
+	default:
+		reply.Rcode, reply.Answer, reply.Ns = found.rcode, found.answer, found.authority
+		reply.Compress = true
+		if !overTCP {
+			reply.Truncate(size)
+		}
+	}
+	s.write(w, reply)
+}
+
+// wait pauses an answer; false when the server closes meanwhile.
+func (s *Server) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closing:
+		return false
+	}
+}
+
+// write sends m. The one that asked may be gone, which is its own affair.
+func (s *Server) write(w dns.ResponseWriter, m *dns.Msg) { _ = w.WriteMsg(m) }
+
+// forge sends what a stranger might: messages that must not be taken for the
+// answer. They all claim that the name has the address 203.0.113.66 (TEST-NET-3).
+func (s *Server) forge(w dns.ResponseWriter, m *dns.Msg, f fault) {
+	lie := func(name string) *dns.Msg {
+		reply := new(dns.Msg).SetReply(m)
+		reply.Question = []dns.Question{{Name: name, Qtype: m.Question[0].Qtype, Qclass: dns.ClassINET}}
+		reply.Answer = []dns.RR{
+			&dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(203, 0, 113, 66)},
+			&dns.NS{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "forged.invalid."},
+		}
+		return reply
+	}
+	if f.wrongID {
+		reply := lie(m.Question[0].Name)
+		reply.Id ^= 0x5555
+		s.write(w, reply)
+	}
+	if f.wrongQuestion {
+		s.write(w, lie("forged.invalid."))
+	}
+	if f.garbage {
+		id := []byte{byte(m.Id >> 8), byte(m.Id)}
+		_, _ = w.Write([]byte("no"))
+		_, _ = w.Write(append(id, 0x80, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0, 0xc0, 0x0c, 0xff))
+	}
+}
+
+// writeMalformed answers the question with a record that ends too early.
+func (s *Server) writeMalformed(w dns.ResponseWriter, reply *dns.Msg) {
+	reply.Extra = nil
+	packed, err := reply.Pack()
+	if err != nil {
+		return
+	}
+	packed[7] = 1 // ANCOUNT
+	_, _ = w.Write(append(packed, 0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0))
+}
