@@ -3,13 +3,13 @@
 package kafkatest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -133,11 +133,11 @@ func (s *site) needJars() error {
 	return nil
 }
 
-// Fetch brings the jars of Apache Kafka to the libs directory by Maven, which
-// writes its progress to out. It does nothing when the jars there are of the
-// present pom.xml. The directory appears whole or not at all. Without Java or
-// Maven the error is a *MissingError.
-func Fetch(ctx context.Context, out io.Writer) error {
+// Fetch brings the jars of Apache Kafka to the libs directory by Maven. It does
+// nothing when the jars there are of the present pom.xml, or were put there by
+// someone else. The directory appears whole or not at all. Without Java or Maven the error is a *MissingError; if
+// Maven failed, the error has what it said.
+func Fetch(ctx context.Context) error {
 	s, err := findSite("")
 	if err != nil {
 		return err
@@ -153,30 +153,24 @@ func Fetch(ctx context.Context, out io.Writer) error {
 	sum := sha256.Sum256(text)
 	stamp := hex.EncodeToString(sum[:])
 	have, err := os.ReadFile(filepath.Join(s.libs, stampFile))
-	if err == nil && strings.TrimSpace(string(have)) == stamp {
+	switch {
+	case err == nil && strings.TrimSpace(string(have)) == stamp:
 		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	case errors.Is(err, fs.ErrNotExist):
+		// Not of Fetch's making, if it is there at all: jars are used as they are, anything else is not replaced.
+		if s.needJars() == nil {
+			return nil
+		}
+		if entries, err := os.ReadDir(s.libs); err == nil && len(entries) > 0 {
+			return fmt.Errorf("kafkatest: %s has other files than Kafka's jars: let %s name another directory", s.libs, LibsEnv)
+		}
+	case err != nil:
 		return err
 	}
-	if err := s.mayReplace(); err != nil {
-		return err
-	}
-	return s.fetch(ctx, pom, stamp, out)
+	return s.fetch(ctx, pom, stamp)
 }
 
-// mayReplace refuses to replace a directory that Fetch did not make: the variable may point anywhere.
-func (s *site) mayReplace() error {
-	if _, err := os.Stat(filepath.Join(s.libs, stampFile)); err == nil {
-		return nil
-	}
-	if entries, err := os.ReadDir(s.libs); err == nil && len(entries) > 0 {
-		return fmt.Errorf("kafkatest: %s is not empty and was not made by `make kafka-jars`: remove it, or let %s name another directory", s.libs, LibsEnv)
-	}
-	return nil
-}
-
-func (s *site) fetch(ctx context.Context, pom, stamp string, out io.Writer) error {
+func (s *site) fetch(ctx context.Context, pom, stamp string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
 		return missing("Maven")
@@ -193,11 +187,10 @@ func (s *site) fetch(ctx context.Context, pom, stamp string, out io.Writer) erro
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-Dstyle.color=never", "-f", pom,
-		"dependency:copy-dependencies", "-DoutputDirectory="+tmp, "-DincludeScope=runtime")
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("kafkatest: Maven could not bring the Kafka jars: %w", err)
+	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", pom,
+		"-Dstyle.color=never", "dependency:copy-dependencies", "-DoutputDirectory="+tmp, "-DincludeScope=runtime")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kafkatest: Maven could not bring the Kafka jars: %w\n%s", err, bytes.TrimSpace(out))
 	}
 	if err := os.WriteFile(filepath.Join(tmp, stampFile), []byte(stamp+"\n"), 0o644); err != nil {
 		return err

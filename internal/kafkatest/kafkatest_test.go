@@ -5,7 +5,6 @@ package kafkatest
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -79,7 +78,7 @@ func TestStartSaysWhatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	wantMissing(t, func(ctx context.Context) error { _, err := Start(ctx, Options{}); return err },
 		"real Kafka brokers need Java 17 or newer: apt-get install openjdk-17-jre-headless maven")
-	wantMissing(t, func(ctx context.Context) error { return Fetch(ctx, io.Discard) },
+	wantMissing(t, Fetch,
 		"real Kafka brokers need Java 17 or newer: apt-get install openjdk-17-jre-headless maven")
 
 	java := filepath.Join(os.Getenv("PATH"), "java")
@@ -92,7 +91,7 @@ func TestStartSaysWhatIsMissing(t *testing.T) {
 	wantMissing(t, func(ctx context.Context) error { _, err := Start(ctx, Options{Libs: libs}); return err },
 		"real Kafka brokers need their jars in "+libs+": make kafka-jars")
 	t.Setenv(LibsEnv, libs)
-	wantMissing(t, func(ctx context.Context) error { return Fetch(ctx, io.Discard) },
+	wantMissing(t, Fetch,
 		"real Kafka brokers need Maven: apt-get install openjdk-17-jre-headless maven")
 }
 
@@ -122,7 +121,7 @@ func TestFetch(t *testing.T) {
 	t.Setenv(LibsEnv, libs)
 
 	writeScript(t, mvn, "#!/bin/sh\necho no network; exit 1\n")
-	if err := Fetch(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "Maven could not bring the Kafka jars") {
+	if err := Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "Maven could not bring the Kafka jars: exit status 1\nno network") {
 		t.Errorf("Maven failed: %v", err)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(libs)); len(left) > 0 {
@@ -132,19 +131,25 @@ func TestFetch(t *testing.T) {
 	writeScript(t, mvn, `#!/bin/sh
 for a; do case $a in -DoutputDirectory=*) echo jar > "${a#*=}/kafka_2.13-0.jar";; esac; done
 `)
-	if err := Fetch(t.Context(), io.Discard); err != nil {
+	if err := Fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := (&site{libs: libs}).needJars(); err != nil {
 		t.Error(err)
 	}
 	writeScript(t, mvn, "#!/bin/sh\nexit 1\n")
-	if err := Fetch(t.Context(), io.Discard); err != nil {
+	if err := Fetch(t.Context()); err != nil {
 		t.Errorf("the jars are there, and Maven was asked again: %v", err)
 	}
 
+	own := t.TempDir()
+	writeScript(t, filepath.Join(own, "kafka_2.13-9.jar"), "jar")
+	t.Setenv(LibsEnv, own)
+	if err := Fetch(t.Context()); err != nil {
+		t.Errorf("one's own jars: %v", err)
+	}
 	t.Setenv(LibsEnv, bin)
-	if err := Fetch(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "was not made by") {
+	if err := Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "has other files") {
 		t.Errorf("a directory with other files: %v", err)
 	}
 }

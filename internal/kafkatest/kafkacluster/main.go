@@ -29,7 +29,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var err error
 	switch {
 	case len(args) == 1 && args[0] == "fetch":
-		err = kafkatest.Fetch(ctx, stderr)
+		err = kafkatest.Fetch(ctx)
 	case len(args) >= 1 && args[0] == "up":
 		err = up(ctx, args[1:], stdout, stderr)
 	default:
