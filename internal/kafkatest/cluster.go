@@ -55,7 +55,7 @@ type Cluster struct {
 }
 
 // Start starts three nodes with empty data and returns when all have
-// registered and can elect leaders, 10 to 15 s later on 2 cores. When Java or
+// registered and can elect leaders, 6 to 15 s later on 2 cores. When Java or
 // the jars are missing, the error is a *MissingError. The context bounds the
 // start only. The data is in a temporary directory that Close removes.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
