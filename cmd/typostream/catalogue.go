@@ -1,0 +1,199 @@
+package main
+
+import (
+	"time"
+)
+
+// This file lists every option there is, by theme; each command takes the
+// themes that it needs. The environment's names are those of the service that
+// typostream replaces, with their aliases.
+
+func brokerOptions() []option {
+	return []option{
+		{
+			name: "bootstrap", env: []string{"KAFKA_BOOTSTRAP", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS"}, value: "kafka:9092",
+			usage: "Kafka brokers to begin with, `HOST:PORT,...`", set: setBrokers,
+		},
+		{
+			name: "output-topic", env: []string{"KAFKA_OUTPUT_TOPIC", "KAFKA_TOPIC"}, value: "domains.candidates",
+			usage: "`TOPIC` of the candidates", set: setTopic(func(s *settings) *string { return &s.Topics.Candidates }),
+		},
+		{
+			name: "crawl-topic", env: []string{"KAFKA_CRAWL_TOPIC"}, value: "phish.urls.crawl",
+			usage: "`TOPIC` of seeds to be fetched", set: setTopic(func(s *settings) *string { return &s.Topics.Crawl }),
+		},
+		{
+			name: "inactive-topic", env: []string{"KAFKA_INACTIVE_TOPIC"}, value: "phish.urls.inactive",
+			usage: "`TOPIC` of names without an address", set: setTopic(func(s *settings) *string { return &s.Topics.Inactive }),
+		},
+		{
+			name: "send-attempts", env: []string{"KAFKA_SEND_ATTEMPTS"}, value: "3",
+			usage: "attempts to send a message before it goes to the spool, `N`", set: count(1, 10, func(s *settings) *int { return &s.SendAttempts }),
+		},
+		{
+			name: "send-backoff", env: []string{"KAFKA_SEND_BACKOFF"}, value: "1s",
+			usage: "`TIME` before the second attempt; it doubles for each further one, with jitter",
+			set:   duration(time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.SendBackoff }),
+		},
+	}
+}
+
+func kafkaOption(def string, env ...string) option {
+	return option{
+		name: "kafka", env: env, value: def, toggle: true, inverse: len(env) > 0,
+		usage: "publish to Kafka", set: toggle(func(s *settings) *bool { return &s.Kafka }),
+	}
+}
+
+func intakeOptions() []option {
+	return []option{
+		{
+			name: "input-topic", env: []string{"KAFKA_INPUT_TOPIC"}, value: "raw.hosts",
+			usage: "`TOPIC` of seeds", set: setTopic(func(s *settings) *string { return &s.InputTopic }),
+		},
+		{
+			name: "group", env: []string{"KAFKA_GROUP_ID"}, value: "dnstwist-runner",
+			usage: "consumer `GROUP`", set: setTopic(func(s *settings) *string { return &s.Group }),
+		},
+		{
+			name: "retry-delay", env: []string{"KAFKA_RETRY_DELAY"}, value: "5s",
+			usage: "`TIME` between attempts to join the group and to finish a seed",
+			set:   duration(10*time.Millisecond, time.Hour, func(s *settings) *time.Duration { return &s.RetryDelay }),
+		},
+		{
+			name: "retry-attempts", env: []string{"KAFKA_RETRY_ATTEMPTS"}, value: "10",
+			usage: "accepted and not used: joining the group is tried for as long as it takes", set: unused,
+		},
+		{
+			name: "fuzz-src", env: []string{"FUZZ_SRC"},
+			usage: "scan messages with these values of src too, `SRC,...`", set: list(func(s *settings) *[]string { return &s.FuzzSources }),
+		},
+	}
+}
+
+func dnsOptions() []option {
+	return []option{
+		{
+			name: "nameservers", env: []string{"NAMESERVERS"},
+			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
+		},
+		{
+			name: "threads", short: "t", env: []string{"THREADS"}, value: "512",
+			usage: "names asked about at once, `N`; from the environment a minimum of 512", set: setThreads,
+		},
+		{
+			name: "dns-timeout", env: []string{"REQUEST_TIMEOUT_DNS"}, value: "2.5s",
+			usage: "longest `TIME` to wait for an answer to one query", set: duration(10*time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout }),
+		},
+		{
+			name: "dns-retries", env: []string{"REQUEST_RETRIES_DNS"},
+			usage: "repeat a query without answer `N` times (default 4)", set: setRetries,
+		},
+		{
+			name: "max-unknown", env: []string{"MAX_UNKNOWN"}, value: "1%",
+			usage: "`SHARE` of names without a sure answer that a complete run may have", set: setMaxUnknown,
+		},
+	}
+}
+
+func fuzzerOptions() []option {
+	return []option{
+		{
+			name: "profile", value: "standard", usage: "`NAME` of the rules: standard, or dnstwist for exactly its names",
+			set: oneOf(func(s *settings) *string { return &s.Profile }, "standard", "dnstwist"),
+		},
+		{name: "fuzzers", usage: "use only these algorithms, `NAME,...`", set: text(func(s *settings) *string { return &s.Fuzzers })},
+		{
+			name: "dictionary", short: "d", usage: "words for the dictionary algorithm, one a line of `FILE`; else a list of our own",
+			set: text(func(s *settings) *string { return &s.Dictionary }),
+		},
+		{
+			name: "tld", usage: "suffixes for the tld-swap algorithm, one a line of `FILE`; else a list of our own",
+			set: text(func(s *settings) *string { return &s.TLD }),
+		},
+	}
+}
+
+func outputDirOption(def string) option {
+	return option{
+		name: "output-dir", env: []string{"OUTPUT_DIR"}, value: def,
+		usage: "`DIR` of spool, dead letters and, without Kafka, of the records", set: text(func(s *settings) *string { return &s.OutputDir }),
+	}
+}
+
+func workerOptions() []option {
+	return []option{
+		{
+			name: "mode", env: []string{"RUNNER_MODE"}, value: "continuous",
+			usage: "`MODE`: continuous, or oneshot to end after the file of seeds", set: setMode,
+		},
+		{
+			name: "seeds", env: []string{"SEEDS_CSV"}, value: defaultSeedsCSV,
+			usage: "`FILE` of seeds read at start, lines or CSV; the default need not exist", set: text(func(s *settings) *string { return &s.SeedsCSV }),
+		},
+		{
+			name: "process-csv", env: []string{"PROCESS_CSV_ON_STARTUP"}, value: "true", toggle: true, inverse: true,
+			usage: "read the file of seeds at start", set: toggle(func(s *settings) *bool { return &s.ReadCSV }),
+		},
+		{
+			name: "dict-dir", env: []string{"DICT_DIR"}, value: defaultDictDir,
+			usage: "`DIR` of common_tlds.dict, india_tlds.dict, english.dict, high_risk.dict; lists of our own for those it lacks",
+			set:   text(func(s *settings) *string { return &s.DictDir }),
+		},
+		{
+			name: "country", env: []string{"COUNTRY"},
+			usage: "`CODE` of the country whose suffixes PASS_B uses; else that of the seed's suffix", set: setCountry,
+		},
+		{
+			name: "track-unregistered", env: []string{"TRACK_UNREGISTERED"}, value: "true",
+			usage: "publish names without an address: `true`, false, or all for absent ones too", set: setTracking,
+		},
+		{
+			name: "seeds-in-parallel", env: []string{"SEEDS_IN_PARALLEL"}, value: "4",
+			usage: "seeds in work at once, `N`", set: count(1, 1024, func(s *settings) *int { return &s.Parallel }),
+		},
+		{
+			name: "http-addr", env: []string{"HTTP_ADDR"}, value: "127.0.0.1:8080",
+			usage: "`ADDRESS` of /livez, /readyz and /metrics", set: setAddr,
+		},
+		{
+			name: "shutdown-timeout", env: []string{"SHUTDOWN_TIMEOUT"}, value: "25s",
+			usage: "`TIME` that seeds in work have to finish after SIGTERM",
+			set:   duration(0, time.Hour, func(s *settings) *time.Duration { return &s.DrainTimeout }),
+		},
+		{name: "redis-host", env: []string{"REDIS_HOST"}, usage: "accepted and not used by this version", set: unused},
+		{name: "redis-port", env: []string{"REDIS_PORT"}, value: "6379", usage: "accepted and not used by this version", set: unused},
+		{name: "dedup-ttl", env: []string{"DEDUP_TTL_SECS"}, value: "10368000", usage: "accepted and not used by this version", set: unused},
+		{name: "geolite2-mmdb", env: []string{"GEOLITE2_MMDB"}, usage: "accepted and not used by this version", set: unused},
+	}
+}
+
+func logOptions(format string) []option {
+	return []option{
+		{
+			name: "log-level", env: []string{"LOG_LEVEL"}, value: map[string]string{"json": "info", "text": "warn"}[format],
+			usage: "least `LEVEL` that is logged: debug, info, warn, error", set: oneOf(func(s *settings) *string { return &s.LogLevel }, "debug", "info", "warn", "error"),
+		},
+		{
+			name: "log-format", env: []string{"LOG_FORMAT"}, value: format,
+			usage: "`FORMAT` of the log: text or json", set: oneOf(func(s *settings) *string { return &s.LogFormat }, "text", "json"),
+		},
+	}
+}
+
+// workerCatalogue is every option of the worker, which is every option that
+// the environment can set.
+func workerCatalogue() []option {
+	return join(
+		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), intakeOptions(), dnsOptions(),
+		[]option{outputDirOption("/out")}, workerOptions(), logOptions("json"),
+	)
+}
+
+func join(lists ...[]option) []option {
+	var all []option
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}

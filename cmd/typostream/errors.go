@@ -1,0 +1,31 @@
+package main
+
+import "fmt"
+
+// usageError is a fault of the command line, the configuration or an argument;
+// the command ends with exit code 2.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func usagef(hint, format string, args ...any) *usageError {
+	return &usageError{err: fmt.Errorf(format, args...), hint: hint}
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// Hint falls back to the cause's own.
+func (e *usageError) Hint() string {
+	if cause, ok := e.err.(interface{ Hint() string }); ok && e.hint == "" {
+		return cause.Hint()
+	}
+	return e.hint
+}
+
+// incompleteError ends a command that did its work, but not all of it, with
+// exit code 3.
+type incompleteError struct{ what string }
+
+func (e *incompleteError) Error() string { return e.what }

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/pipeline"
+)
+
+// seedInput is where a one-shot command gets its seeds: arguments, a file of
+// lines or CSV, standard input.
+type seedInput struct {
+	arguments []string
+	file      io.Reader // nil if none was named
+	name      string    // of file, for messages
+}
+
+// openSeeds finds the input of arguments and -i. "-" is standard input in
+// either place. close is never nil.
+func (t *terminal) openSeeds(arguments []string, path string) (in seedInput, close func(), err error) {
+	close = func() {}
+	for _, argument := range arguments {
+		if argument == "-" {
+			path = "-"
+			continue
+		}
+		in.arguments = append(in.arguments, argument)
+	}
+	switch path {
+	case "":
+		if len(in.arguments) == 0 {
+			return in, close, usagef("give a domain, -i FILE, or - for standard input", "no domain given")
+		}
+	case "-":
+		in.file, in.name = t.stdin, "standard input"
+	default:
+		file, err := openFile(path)
+		if err != nil {
+			return in, close, err
+		}
+		in.file, in.name, close = file, path, func() { file.Close() }
+	}
+	return in, close, nil
+}
+
+// rows yields every seed and everything that is none.
+func (in seedInput) rows() iter.Seq[pipeline.Row] {
+	return func(yield func(pipeline.Row) bool) {
+		for _, argument := range in.arguments {
+			seed, err := fuzzer.ParseSeed(argument)
+			if !yield(pipeline.Row{Line: 1, Seed: pipeline.Seed{Seed: seed, Brand: pipeline.UnknownBrand}, Err: err}) {
+				return
+			}
+		}
+		if in.file == nil {
+			return
+		}
+		for row := range pipeline.ReadSeeds(in.file) {
+			if row.Err != nil && row.Line > 0 {
+				row.Err = fmt.Errorf("%s: %w", in.name, row.Err)
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// seeds yields the good seeds and tells the person about the others. tally is
+// complete when the sequence is at its end.
+func (t *terminal) seeds(in seedInput, tally *inputTally) iter.Seq[pipeline.Seed] {
+	return func(yield func(pipeline.Seed) bool) {
+		for row := range in.rows() {
+			switch {
+			case row.Err == nil:
+				tally.good++
+				if !yield(row.Seed) {
+					return
+				}
+			case row.Line == 0:
+				tally.broken = fmt.Errorf("%s: %w", in.name, row.Err)
+				return
+			default:
+				if tally.bad++; tally.first == nil {
+					tally.first = row.Err
+				}
+				tally.report(t, row.Err)
+			}
+		}
+	}
+}
+
+// inputTally counts what an input held.
+type inputTally struct {
+	good, bad int
+	first     error // of the bad ones
+	broken    error // why the input could not be read to its end
+}
+
+// maxReported bounds the bad inputs that get a line of their own.
+const maxReported = 20
+
+// report says what is wrong with one input. Nothing is said of the very first
+// until another input follows: if it is the only one, it is the command's error.
+func (n *inputTally) report(t *terminal, err error) {
+	switch {
+	case n.bad == 1 && n.good == 0:
+	case n.bad == 2 && n.good == 0:
+		t.warn(n.first)
+		t.warn(err)
+	case n.bad <= maxReported:
+		t.warn(err)
+	case n.bad == maxReported+1:
+		t.say("warning: further unusable inputs are only counted")
+	}
+}
+
+// err is the end of the input: nil if there was a good one.
+func (n *inputTally) err(name string) error {
+	switch {
+	case n.broken != nil:
+		return n.broken
+	case n.good > 0:
+		return nil
+	case n.bad == 1:
+		return usagef("", "%w", n.first)
+	case n.bad > 1:
+		return usagef("one domain a line, or CSV with a column domain or seed_registrable", "none of %d inputs is a domain that can be used", n.bad)
+	default:
+		return usagef("one domain a line, or CSV with a column domain or seed_registrable", "%s holds no domain", name)
+	}
+}
+
+func (t *terminal) warn(err error) {
+	t.say("warning: %s", err)
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		t.say("hint: %s", hinted.Hint())
+	}
+}
+
+// openFile opens an input; a directory or an unreadable file is a usage error.
+func openFile(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("", "cannot read %s: %w", path, cause(err))
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		file.Close()
+		return nil, usagef("", "cannot read %s: it is a directory", path)
+	}
+	return file, nil
+}
+
+// cause is the error without the path that a *fs.PathError repeats.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// readWords and readSuffixes read a list named by an option; bad lines are
+// told by number, and a list without a good line is an error.
+func (t *terminal) readWords(path string) ([]string, error) {
+	return readList(t, path, "word", fuzzer.ReadWords)
+}
+
+func (t *terminal) readSuffixes(path string) ([]string, error) {
+	return readList(t, path, "suffix", fuzzer.ReadSuffixes)
+}
+
+func readList(t *terminal, path, what string, read func(io.Reader) ([]string, []fuzzer.BadLine, error)) ([]string, error) {
+	file, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	values, bad, err := read(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, cause(err))
+	}
+	for i, line := range bad {
+		if i == maxReported {
+			t.say("warning: %s: %d further lines cannot be used", path, len(bad)-i)
+			break
+		}
+		t.say("warning: %s: line %d (%s): %s", path, line.Line, line.Text, line.Reason)
+	}
+	if len(values) == 0 {
+		return nil, usagef("one "+what+" a line", "%s holds no %s that can be used", path, what)
+	}
+	return values, nil
+}
+
+// passOf is the one pass that the fuzzer options describe.
+func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
+	dnstwist := s.Profile == fuzzer.DNSTwistName
+	pass := fuzzer.Standard(fuzzer.GeneralWords(), fuzzer.CommonSuffixes())
+	if dnstwist {
+		pass = fuzzer.DNSTwist(nil, nil)
+	}
+	if s.Fuzzers != "" {
+		algorithms, err := fuzzer.ParseAlgorithms(s.Fuzzers)
+		if err != nil {
+			return pass, usagef("", "--fuzzers: %w", err)
+		}
+		pass.Algorithms = algorithms
+		if dnstwist {
+			pass.Algorithms = append([]fuzzer.Algorithm{fuzzer.Original}, algorithms...)
+		}
+	}
+	var err error
+	if s.Dictionary != "" {
+		if err := needs(pass, fuzzer.Dictionary, "--dictionary"); err != nil {
+			return pass, err
+		}
+		if pass.Words, err = t.readWords(s.Dictionary); err != nil {
+			return pass, err
+		}
+	}
+	if s.TLD != "" {
+		if err := needs(pass, fuzzer.TLDSwap, "--tld"); err != nil {
+			return pass, err
+		}
+		if pass.Suffixes, err = t.readSuffixes(s.TLD); err != nil {
+			return pass, err
+		}
+	}
+	return pass, nil
+}
+
+func needs(pass fuzzer.Pass, algorithm fuzzer.Algorithm, flag string) error {
+	for _, a := range pass.Algorithms {
+		if a == algorithm {
+			return nil
+		}
+	}
+	return usagef("add it to --fuzzers", "%s has no effect without the algorithm %s", flag, algorithm)
+}
+
+// permuter is the generation that the fuzzer options describe.
+func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations, error) {
+	pass, err := t.passOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Profile == fuzzer.DNSTwistName {
+		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.PermuteDNSTwist(seed, pass) }, nil
+	}
+	return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Permute(seed, pass) }, nil
+}
+
+// createOutput opens the file of -o, which must not exist yet; "" and "-" are
+// standard output.
+func (t *terminal) createOutput(path string) (io.WriteCloser, error) {
+	if path == "" || path == "-" {
+		return nopCloser{t.stdout}, nil
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if path == os.DevNull {
+		flags = os.O_WRONLY
+	}
+	file, err := os.OpenFile(filepath.Clean(path), flags, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, usagef("choose another name or remove it first", "output file %s exists already", path)
+	}
+	if err != nil {
+		return nil, usagef("", "cannot write %s: %w", path, cause(err))
+	}
+	return file, nil
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// maybeFile is the path if the file exists.
+func maybeFile(dir, name string) (string, bool) {
+	path := filepath.Join(dir, name)
+	if dir == "" || strings.TrimSpace(name) == "" {
+		return "", false
+	}
+	info, err := os.Stat(path)
+	return path, err == nil && !info.IsDir()
+}

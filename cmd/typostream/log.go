@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// logger writes to standard error: JSON objects for the worker, lines for a
+// person for the one-shot commands.
+func (t *terminal) logger(s *settings) *slog.Logger {
+	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[s.LogLevel]
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(t.stderr, &slog.HandlerOptions{Level: level}))
+	}
+	return slog.New(&lineHandler{level: level, mu: &sync.Mutex{}, w: t.stderr})
+}
+
+// lineHandler prints "typostream: warning: message (key=value …)", as the
+// command's own lines look.
+type lineHandler struct {
+	level slog.Level
+	attrs string
+	mu    *sync.Mutex // guards w
+	w     io.Writer
+}
+
+func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+
+func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	prefix := ""
+	switch {
+	case r.Level >= slog.LevelError:
+		prefix = "error: "
+	case r.Level >= slog.LevelWarn:
+		prefix = "warning: "
+	}
+	var attrs strings.Builder
+	attrs.WriteString(h.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		writeAttr(&attrs, a)
+		return true
+	})
+	text := r.Message
+	if attrs.Len() > 0 {
+		text += " (" + strings.TrimPrefix(attrs.String(), " ") + ")"
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := fmt.Fprintf(h.w, "typostream: %s%s\n", prefix, text)
+	return err
+}
+
+func writeAttr(b *strings.Builder, a slog.Attr) {
+	value := a.Value.Resolve().String()
+	if strings.ContainsAny(value, " \"\n\r\t\x1b") {
+		value = fmt.Sprintf("%q", value)
+	}
+	fmt.Fprintf(b, " %s=%s", a.Key, value)
+}
+
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var b strings.Builder
+	b.WriteString(h.attrs)
+	for _, a := range attrs {
+		writeAttr(&b, a)
+	}
+	return &lineHandler{level: h.level, attrs: b.String(), mu: h.mu, w: h.w}
+}
+
+// WithGroup is not used by our packages; a group's name is dropped.
+func (h *lineHandler) WithGroup(string) slog.Handler { return h }

@@ -1,0 +1,106 @@
+// Command typostream watches brands: it generates the look-alikes of their
+// domains, asks the DNS about each and delivers the registered ones.
+//
+// What goes where: data on standard output, and nothing else; everything said
+// to a person on standard error, each line beginning with "typostream: "; the
+// worker's log on standard error, a JSON object a line.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+)
+
+// Exit codes are an interface; the README has the same table.
+const (
+	exitDone        = 0   // all done and delivered
+	exitFailed      = 1   // something failed
+	exitUsage       = 2   // usage, configuration, or an argument that is no domain
+	exitIncomplete  = 3   // finished, but too many names unknown or events still in the spool
+	exitInterrupted = 130 // ended by a signal
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// terminal is the command's surroundings: everything that main took from the
+// process, passed on so that tests can give their own.
+type terminal struct {
+	lookupEnv      func(string) (string, bool)
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run is the whole command; only main knows the process. The first SIGINT or
+// SIGTERM ends ctx, so that work in progress is finished; the second ends run at
+// once, whatever is still going on.
+func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+	t := &terminal{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	var signalled atomic.Bool
+	finished := make(chan int, 1)
+	go func() { finished <- t.exitCode(newCommand(t).Run(ctx, args), signalled.Load) }()
+	for {
+		select {
+		case code := <-finished:
+			return code
+		case <-signals:
+			if signalled.Swap(true) {
+				fmt.Fprintln(stderr, "typostream: stopped by a second signal")
+				return exitInterrupted
+			}
+			drain()
+		}
+	}
+}
+
+// exitCode says on standard error what went wrong and turns it into the exit
+// code.
+func (t *terminal) exitCode(err error, signalled func() bool) int {
+	var (
+		usage      *usageError
+		incomplete *incompleteError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case signalled() && errors.Is(err, context.Canceled):
+		fmt.Fprintln(t.stderr, "typostream: interrupted")
+		return exitInterrupted
+	case errors.As(err, &usage):
+		t.complain(err)
+		return exitUsage
+	case errors.As(err, &incomplete):
+		t.say("%s", incomplete)
+		return exitIncomplete
+	default:
+		t.complain(err)
+		return exitFailed
+	}
+}
+
+// complain prints an error and, if some error of its chain knows one, a hint.
+func (t *terminal) complain(err error) {
+	fmt.Fprintf(t.stderr, "typostream: error: %s\n", err)
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		fmt.Fprintf(t.stderr, "typostream: hint: %s\n", hinted.Hint())
+	}
+}
+
+// say prints a line for a person.
+func (t *terminal) say(format string, args ...any) {
+	fmt.Fprintf(t.stderr, "typostream: "+format+"\n", args...)
+}

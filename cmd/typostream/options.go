@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// option is the one definition of a setting: its flag, its environment
+// variables, its default and what it means. A flag wins over the environment,
+// the environment over the default; of several variables the first that is set
+// and not empty counts.
+type option struct {
+	name    string // the flag without its dashes, and the key in "typostream config"
+	short   string // the flag's letter, if any
+	env     []string
+	value   string // default, as it would be typed
+	usage   string
+	toggle  bool // a flag without a value
+	inverse bool // a toggle that also has a --no- form
+	secret  bool // never printed
+	set     func(s *settings, value string, from source) error
+}
+
+// source says where a value came from.
+type source struct {
+	kind string // "flag", "environment" or "default"
+	name string // the flag or variable
+}
+
+func (s source) String() string {
+	if s.kind == "default" {
+		return s.kind
+	}
+	return s.kind + " " + s.name
+}
+
+// assigned is an option with the value it got.
+type assigned struct {
+	option option
+	value  string
+	from   source
+}
+
+// flags turns the options into those of the command line library, which parses
+// and documents them; the values are read by assign.
+func flags(options []option) []cli.Flag {
+	list := make([]cli.Flag, 0, len(options))
+	for _, o := range options {
+		var aliases []string
+		if o.short != "" {
+			aliases = []string{o.short}
+		}
+		switch {
+		case o.inverse:
+			list = append(list, &cli.BoolWithInverseFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
+		case o.toggle:
+			list = append(list, &cli.BoolFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
+		default:
+			list = append(list, &cli.StringFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
+		}
+	}
+	return list
+}
+
+// help is the option's text with its default and variables.
+func (o option) help() string {
+	text := o.usage
+	if o.value != "" && !o.toggle {
+		text += fmt.Sprintf(" (default %s)", o.value)
+	}
+	if len(o.env) > 0 {
+		text += fmt.Sprintf(" [$%s]", strings.Join(o.env, ", $"))
+	}
+	return text
+}
+
+// assign gives every option its value and returns where each came from. A
+// value that is wrong is a usage error that names its flag or variable.
+func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(string) (string, bool)) ([]assigned, error) {
+	all := make([]assigned, 0, len(options))
+	for _, o := range options {
+		a := assigned{option: o, value: o.value, from: source{kind: "default"}}
+		for _, name := range o.env {
+			if value, ok := lookupEnv(name); ok && value != "" {
+				a.value, a.from = value, source{"environment", name}
+				break
+			}
+		}
+		if cmd.IsSet(o.name) {
+			a.from = source{"flag", "--" + o.name}
+			if o.toggle {
+				a.value = fmt.Sprint(cmd.Bool(o.name))
+			} else {
+				a.value = cmd.String(o.name)
+			}
+		}
+		if err := o.set(s, a.value, a.from); err != nil {
+			shown := fmt.Sprintf(" (got %q)", a.value)
+			if o.secret {
+				shown = ""
+			}
+			return nil, usagef("", "%s: %w%s", a.from.name, err, shown)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/pipeline"
+)
+
+// settings are the values of all options of a command.
+type settings struct {
+	Kafka        bool     // publish to Kafka
+	Brokers      []string // host:port
+	InputTopic   string
+	Topics       pipeline.Topics
+	Group        string        // consumer group of the worker
+	RetryDelay   time.Duration // between attempts to reach the group, and to finish a seed
+	SendAttempts int           // of one message, before it goes to the spool
+	SendBackoff  time.Duration // before the second attempt; doubles, with jitter
+
+	Nameservers []string // empty: the system's
+	Threads     int      // names asked about at once
+	DNSTimeout  time.Duration
+	DNSAttempts int // 0: the resolver's own number
+	MaxUnknown  float64
+
+	OutputDir  string
+	SeedsCSV   string // "" after a default that does not exist
+	DictDir    string
+	Fuzzers    string
+	Dictionary string
+	TLD        string
+	Profile    string
+	Country    string
+
+	Oneshot      bool
+	ReadCSV      bool
+	Track        pipeline.Tracking
+	FuzzSources  []string
+	Parallel     int // seeds in work at once
+	HTTPAddr     string
+	DrainTimeout time.Duration
+	LogLevel     string
+	LogFormat    string
+}
+
+const (
+	defaultThreads  = 512
+	defaultSeedsCSV = "/configs/cse_seeds.csv"
+	defaultDictDir  = "/configs/dictionaries"
+)
+
+// The setters below read one kind of value into the field that the option
+// chooses.
+
+func text(field func(*settings) *string) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		*field(s) = value
+		return nil
+	}
+}
+
+func toggle(field func(*settings) *bool) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) (err error) {
+		*field(s), err = parseBool(value)
+		return err
+	}
+}
+
+func list(field func(*settings) *[]string) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		*field(s) = splitList(value)
+		return nil
+	}
+}
+
+func count(low, high int, field func(*settings) *int) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < low || n > high {
+			return fmt.Errorf("must be a whole number from %d to %d", low, high)
+		}
+		*field(s) = n
+		return nil
+	}
+}
+
+// duration accepts Go's notation and, as the Python service did, plain seconds.
+func duration(low, high time.Duration, field func(*settings) *time.Duration) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		d, err := time.ParseDuration(value)
+		if seconds, e := strconv.ParseFloat(value, 64); e == nil {
+			d, err = time.Duration(seconds*float64(time.Second)), nil
+		}
+		if err != nil || d < low || d > high {
+			return fmt.Errorf("must be seconds or a duration such as 500ms, from %v to %v", low, high)
+		}
+		*field(s) = d
+		return nil
+	}
+}
+
+func oneOf(field func(*settings) *string, values ...string) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		for _, v := range values {
+			if strings.EqualFold(value, v) {
+				*field(s) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("must be %s", strings.Join(values, " or "))
+	}
+}
+
+// unused accepts a variable of the service that typostream replaces without
+// having a use for it; the worker says so at its start.
+func unused(*settings, string, source) error { return nil }
+
+func parseBool(value string) (bool, error) {
+	switch strings.ToLower(value) {
+	case "true", "1", "yes":
+		return true, nil
+	case "false", "0", "no":
+		return false, nil
+	}
+	return false, errors.New("must be true, 1, yes or false, 0, no")
+}
+
+func setBrokers(s *settings, value string, _ source) error {
+	s.Brokers = splitList(value)
+	for i, broker := range s.Brokers {
+		host, port, err := net.SplitHostPort(broker)
+		if err != nil {
+			s.Brokers[i] = net.JoinHostPort(strings.Trim(broker, "[]"), "9092")
+			continue
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" {
+			return errors.New("must be a list of host:port")
+		}
+	}
+	if len(s.Brokers) == 0 {
+		return errors.New("must name at least one broker as host:port")
+	}
+	return nil
+}
+
+// setThreads takes the flag as it is and the variable as a minimum: the 16 of
+// the Python service's compose files would starve an asynchronous resolver.
+func setThreads(s *settings, value string, from source) error {
+	if err := count(1, 65536, func(s *settings) *int { return &s.Threads })(s, value, from); err != nil {
+		return err
+	}
+	if from.kind == "environment" {
+		s.Threads = max(s.Threads, defaultThreads)
+	}
+	return nil
+}
+
+// setRetries turns dnstwist's number of retries into a number of attempts.
+func setRetries(s *settings, value string, from source) error {
+	if value == "" {
+		return nil
+	}
+	if err := count(0, 20, func(s *settings) *int { return &s.DNSAttempts })(s, value, from); err != nil {
+		return err
+	}
+	s.DNSAttempts++
+	return nil
+}
+
+func setMaxUnknown(s *settings, value string, _ source) error {
+	number, percent := strings.CutSuffix(strings.TrimSpace(value), "%")
+	share, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share >= 0 && share <= 1) {
+		return errors.New("must be a share such as 1% or 0.01")
+	}
+	s.MaxUnknown = share
+	return nil
+}
+
+func setTracking(s *settings, value string, _ source) error {
+	if strings.EqualFold(value, "all") {
+		s.Track = pipeline.TrackAll
+		return nil
+	}
+	on, err := parseBool(value)
+	if err != nil {
+		return errors.New("must be true, false or all")
+	}
+	if !on {
+		s.Track = pipeline.TrackNone
+	}
+	return nil
+}
+
+func setMode(s *settings, value string, _ source) error {
+	switch strings.ToLower(value) {
+	case "continuous":
+		s.Oneshot = false
+	case "oneshot":
+		s.Oneshot = true
+	default:
+		return errors.New("must be continuous or oneshot")
+	}
+	return nil
+}
+
+func setTopic(field func(*settings) *string) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		legal := func(r rune) bool {
+			return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+		}
+		if value == "" || len(value) > 249 || value == "." || value == ".." || strings.ContainsFunc(value, func(r rune) bool { return !legal(r) }) {
+			return errors.New("must be a topic name: letters, digits, '.', '_' and '-', at most 249")
+		}
+		*field(s) = value
+		return nil
+	}
+}
+
+func setAddr(s *settings, value string, _ source) error {
+	_, port, err := net.SplitHostPort(value)
+	if n, e := strconv.Atoi(port); err != nil || e != nil || n < 0 || n > 65535 {
+		return errors.New("must be an address such as 127.0.0.1:8080 or :8080")
+	}
+	s.HTTPAddr = value
+	return nil
+}
+
+func splitList(value string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(value, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+func setCountry(s *settings, value string, _ source) error {
+	value = strings.ToUpper(value)
+	if value != "" && len(fuzzer.HomeSuffixes(value)) == 0 {
+		return errors.New("must be a country's two letters, such as IN")
+	}
+	s.Country = value
+	return nil
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/urfave/cli/v3"
+
+	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/internal/httpd"
+	"github.com/typostream/typostream/pipeline"
+	"github.com/typostream/typostream/resolver"
+)
+
+func workerCommand(t *terminal) *cli.Command {
+	return t.command(&cli.Command{
+		Name: "worker", Usage: "take seeds from Kafka and a file, and deliver what is registered, until stopped",
+		Description: `EXAMPLES:
+   KAFKA_BOOTSTRAP=kafka:9092 typostream worker
+   typostream worker --no-kafka --mode oneshot --seeds brands.csv --output-dir out
+
+The first SIGTERM or SIGINT lets seeds in work finish, the second aborts.`,
+	}, workerCatalogue(), func(ctx context.Context, s *settings, arguments []string) error {
+		if len(arguments) > 0 {
+			return usagef("name a file with --seeds, or use typostream scan", "worker takes no arguments (got %q)", arguments[0])
+		}
+		return t.work(ctx, s)
+	})
+}
+
+// work runs one worker. What it opens it closes in the opposite order, so that
+// the emitter outlives everything that emits.
+func (t *terminal) work(ctx context.Context, s *settings) (err error) {
+	log := t.logger(s)
+	if err := checkOutputDir(s.OutputDir); err != nil {
+		return err
+	}
+	permute, err := t.contractPermuter(s)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"REDIS_HOST", "GEOLITE2_MMDB"} {
+		if value, ok := t.lookupEnv(name); ok && value != "" {
+			log.Warn("setting accepted and not used by this version", "variable", name)
+		}
+	}
+	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
+	if err != nil {
+		return err
+	}
+	w := &workerRun{settings: s, log: log, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	if err := w.openEmitter(); err != nil {
+		return err
+	}
+	defer func() {
+		if e := w.emitter.Close(context.Background()); e != nil && err == nil {
+			err = e
+		}
+	}()
+	if err := w.openSources(); err != nil {
+		return err
+	}
+	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	w.registry.MustRegister(w.metrics.Collectors()...)
+	w.registry.MustRegister(w.emitter.Metrics()...)
+	server, err := httpd.Listen(s.HTTPAddr, w.registry, w.checks(), log)
+	if err != nil {
+		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
+	}
+	defer context.AfterFunc(ctx, server.Drain)()
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() { served <- server.Run(serving) }()
+	defer func() {
+		stopServing()
+		if e := <-served; e != nil && err == nil {
+			err = e
+		}
+	}()
+	if w.kafka != nil {
+		var watching sync.WaitGroup
+		watching.Go(func() { w.watchKafka(serving) })
+		defer watching.Wait()
+		defer stopServing()
+	}
+	log.Info("worker started", "version", version(), "http", server.Addr(), "kafka", s.Kafka, "output_dir", s.OutputDir)
+	return w.run(ctx, permute)
+}
+
+// workerRun is what a worker consists of.
+type workerRun struct {
+	settings *settings
+	log      *slog.Logger
+	metrics  *pipeline.Metrics
+	dead     *emitter.DeadLetters
+	emitter  delivery
+	kafka    *emitter.Kafka // the emitter, when it is Kafka
+	sources  []pipeline.Source
+	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
+	registry *prometheus.Registry
+
+	resolving atomic.Bool // the resolvers have answered
+}
+
+func (w *workerRun) openEmitter() error {
+	if !w.settings.Kafka {
+		files, err := emitter.NewFiles(emitter.FilesConfig{Dir: w.settings.OutputDir, Log: w.log})
+		w.emitter = files
+		return err
+	}
+	kafka, err := openKafka(w.settings, w.dead, w.log)
+	w.emitter, w.kafka = kafka, kafka
+	return err
+}
+
+// openResolver waits for the resolvers: a worker that is started together with
+// them must not die because they come up later.
+func (w *workerRun) openResolver(ctx context.Context) (*resolver.Resolver, error) {
+	for {
+		r, err := newResolver(ctx, w.settings, w.log)
+		var silent *resolver.CheckError
+		if w.settings.Oneshot || !errors.As(err, &silent) {
+			return r, err
+		}
+		w.log.Warn("waiting for the resolvers", "cause", err, "in", w.settings.RetryDelay)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(w.settings.RetryDelay):
+		}
+	}
+}
+
+func (w *workerRun) openSources() error {
+	s := w.settings
+	if s.ReadCSV {
+		source, err := w.csvSource()
+		if err != nil {
+			return err
+		}
+		if source != nil {
+			w.sources = append(w.sources, source)
+		}
+	}
+	switch {
+	case s.Oneshot && len(w.sources) == 0:
+		return usagef("name one with --seeds or SEEDS_CSV", "mode oneshot needs a file of seeds, and %s does not exist", s.SeedsCSV)
+	case s.Oneshot:
+	case s.Kafka:
+		source, err := pipeline.NewKafkaSource(pipeline.KafkaSourceConfig{
+			Brokers: s.Brokers, Topic: s.InputTopic, Group: s.Group, FuzzSources: s.FuzzSources, RetryDelay: s.RetryDelay,
+			DeadLetters: w.dead, Metrics: w.metrics, Log: w.log,
+		})
+		if err != nil {
+			return err
+		}
+		w.intake = source
+		w.sources = append(w.sources, source)
+	default:
+		w.sources = append(w.sources, idle{})
+	}
+	return nil
+}
+
+// csvSource is the file of seeds; nil if it is the default one and does not
+// exist.
+func (w *workerRun) csvSource() (pipeline.Source, error) {
+	path := w.settings.SeedsCSV
+	if path == defaultSeedsCSV {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			w.log.Info("there is no file of seeds", "file", path)
+			return nil, nil
+		}
+	}
+	file, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file.Close()
+	return &pipeline.CSVSource{
+		Name: path, Open: func() (io.ReadCloser, error) { return os.Open(path) },
+		Metrics: w.metrics, Log: w.log,
+	}, nil
+}
+
+// idle keeps a worker without Kafka alive after its file of seeds.
+type idle struct{}
+
+func (idle) Run(ctx context.Context, _ chan<- pipeline.Delivery) error {
+	<-ctx.Done()
+	return nil
+}
+
+// checks are what /readyz looks at. Kafka away is no reason to be taken out of
+// service: events go to the spool.
+func (w *workerRun) checks() []httpd.Check {
+	checks := []httpd.Check{{Name: "resolver", Required: true, Problem: func() error {
+		if w.resolving.Load() {
+			return nil
+		}
+		return errors.New("no resolver has answered yet")
+	}}}
+	if w.kafka != nil {
+		checks = append(checks, httpd.Check{Name: "kafka_producer", Problem: w.producerProblem})
+	}
+	if w.intake != nil {
+		checks = append(checks, httpd.Check{Name: "kafka_consumer", Problem: w.intake.Unready})
+	}
+	return checks
+}
+
+// producerProblem is why events do not reach Kafka, as far as is known.
+func (w *workerRun) producerProblem() error {
+	health := w.kafka.Health()
+	switch {
+	case !health.Known:
+		return errors.New("Kafka was not asked yet")
+	case !health.Reachable:
+		return health.Cause
+	case len(health.Problems) > 0:
+		return errors.New(strings.Join(health.Problems, "; "))
+	}
+	return nil
+}
+
+// watchKafka asks Kafka from time to time, so that /readyz is true of a worker
+// that has nothing to send.
+func (w *workerRun) watchKafka(ctx context.Context) {
+	for known := error(nil); ; {
+		err := w.kafka.Check(ctx, w.settings.Topics.Candidates)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && known == nil:
+			w.log.Warn("Kafka does not take events; they go to the spool until it does", "brokers", w.settings.Brokers, "cause", err)
+		case err == nil && known != nil:
+			w.log.Info("Kafka takes events again")
+		}
+		known = err
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(watchInterval):
+		}
+	}
+}
+
+const watchInterval = 10 * time.Second
+
+func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.Permutations) error {
+	s := w.settings
+	resolve, err := w.openResolver(ctx)
+	if err != nil {
+		if ctx.Err() != nil && !s.Oneshot {
+			return nil // stopped while it waited; nothing was begun
+		}
+		return err
+	}
+	defer resolve.Close()
+	w.registry.MustRegister(resolve.Metrics()...)
+	w.resolving.Store(true)
+
+	sent := "sent"
+	if !s.Kafka {
+		sent = "written"
+	}
+	worker := &pipeline.Worker{
+		Scanner: &pipeline.Scanner{
+			Resolver: resolve, Permute: permute, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
+		},
+		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, RetryDelay: s.RetryDelay,
+		Sent: sent, Metrics: w.metrics, Log: w.log,
+	}
+	err = worker.Run(ctx)
+	w.reportEnd(worker.Total())
+	if err != nil || !s.Oneshot {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return w.incomplete(worker.Total())
+}
+
+// reportEnd logs the accounts of the whole run; a figure of trouble is named
+// only where there is some.
+func (w *workerRun) reportEnd(total pipeline.Summary) {
+	a := w.emitter.Accounting()
+	attrs := []any{"generated", total.Generated, "registered", total.Registered, "absent", total.Absent, "accepted", a.Accepted, "acked", a.Acked}
+	for _, trouble := range []struct {
+		name  string
+		count int64
+	}{{"unknown", int64(total.Unknown)}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
+		if trouble.count > 0 {
+			attrs = append(attrs, trouble.name, trouble.count)
+		}
+	}
+	w.log.Info("worker stopped", attrs...)
+}
+
+func (w *workerRun) incomplete(total pipeline.Summary) error {
+	if err := tooManyUnknown(total.Unknown, total.Generated, w.settings.MaxUnknown); err != nil {
+		return err
+	}
+	if n := w.emitter.Accounting().Spooled; n > 0 {
+		return &incompleteError{fmt.Sprintf("incomplete: %s in the spool in %s; typostream replay sends them", plural(int(n), "record"), w.settings.OutputDir)}
+	}
+	return nil
+}
+
+// contractPermuter generates the union of the contract's three passes, with
+// the lists of DICT_DIR where they exist.
+func (t *terminal) contractPermuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations, error) {
+	var lists fuzzer.Lists
+	for _, list := range []struct {
+		file  string
+		field *[]string
+		read  func(string) ([]string, error)
+	}{
+		{"common_tlds.dict", &lists.Common, t.readSuffixes},
+		{"india_tlds.dict", &lists.Home, t.readSuffixes},
+		{"english.dict", &lists.Words, t.readWords},
+		{"high_risk.dict", &lists.HighRisk, t.readWords},
+	} {
+		path, exists := maybeFile(s.DictDir, list.file)
+		if !exists {
+			continue
+		}
+		var err error
+		if *list.field, err = list.read(path); err != nil {
+			return nil, err
+		}
+	}
+	if s.Country != "" && lists.Home == nil {
+		lists.Home = fuzzer.HomeSuffixes(s.Country)
+	}
+	return func(seed fuzzer.Seed) *fuzzer.Permutations {
+		return fuzzer.Permute(seed, fuzzer.ContractPasses(seed, lists)...)
+	}, nil
+}

@@ -1,0 +1,85 @@
+package pipeline
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics counts what goes through the pipeline. All methods may be called on
+// nil and then do nothing; they are safe for concurrent use.
+type Metrics struct {
+	messages *prometheus.CounterVec
+	badRows  prometheus.Counter
+	seeds    *prometheus.CounterVec
+	names    *prometheus.CounterVec
+	inWork   prometheus.Gauge
+	retries  prometheus.Counter
+}
+
+// NewMetrics makes the counters; Collectors are what to register.
+func NewMetrics() *Metrics {
+	return &Metrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "typostream_intake_messages_total", Help: "Messages read from the input topic, by what became of them.",
+		}, []string{"verdict"}),
+		badRows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_intake_bad_rows_total", Help: "Rows of the seed file that could not be used.",
+		}),
+		seeds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "typostream_seeds_scanned_total", Help: "Scans that came to their end, by where the seed came from.",
+		}, []string{"origin"}),
+		names: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "typostream_names_total", Help: "Names asked about, by what was found out.",
+		}, []string{"state"}),
+		inWork: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "typostream_seeds_in_work", Help: "Seeds accepted and not finished.",
+		}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_seed_retries_total", Help: "Scans begun again because the one before could not be finished.",
+		}),
+	}
+}
+
+// Collectors are all of the pipeline's metrics.
+func (m *Metrics) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.inWork, m.retries}
+}
+
+func (m *Metrics) message(v Verdict) {
+	if m != nil {
+		m.messages.WithLabelValues(v.String()).Inc()
+	}
+}
+
+func (m *Metrics) badRow() {
+	if m != nil {
+		m.badRows.Inc()
+	}
+}
+
+func (m *Metrics) scanned(seed Seed, s Summary) {
+	if m == nil {
+		return
+	}
+	m.seeds.WithLabelValues(seed.Origin.String()).Inc()
+	m.names.WithLabelValues("registered").Add(float64(s.Registered))
+	m.names.WithLabelValues("absent").Add(float64(s.Absent))
+	m.names.WithLabelValues("unknown").Add(float64(s.Unknown))
+}
+
+func (m *Metrics) begin() {
+	if m != nil {
+		m.inWork.Inc()
+	}
+}
+
+func (m *Metrics) end() {
+	if m != nil {
+		m.inWork.Dec()
+	}
+}
+
+func (m *Metrics) retry() {
+	if m != nil {
+		m.retries.Inc()
+	}
+}

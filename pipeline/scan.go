@@ -1,0 +1,147 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/resolver"
+)
+
+// Emitter makes messages durable. When Emit returns nil every message is; on
+// an error the receipt says how many are.
+type Emitter interface {
+	Emit(ctx context.Context, messages ...emitter.Message) (emitter.Receipt, error)
+}
+
+// Observer is told of a scan as it goes on, from one goroutine at a time. Each
+// function may be nil.
+type Observer struct {
+	Generated func(Seed, int) // how many names will be asked about
+	Answered  func(Result)
+}
+
+// Result is one name, what was found out, and its event.
+type Result struct {
+	Seed    Seed
+	Variant fuzzer.Variant
+	Answer  resolver.Answer
+	Event   emitter.Event
+}
+
+// Summary is what became of one seed: Generated = Registered + Absent +
+// Unknown unless the scan was cut short.
+type Summary struct {
+	Generated, Registered, Absent, Unknown int
+
+	Candidates int             // variants published to the topic of candidates
+	Receipt    emitter.Receipt // of every message, the seed's own and the inactive names' too
+}
+
+// Add sums the fields.
+func (s *Summary) Add(other Summary) {
+	s.Generated += other.Generated
+	s.Registered += other.Registered
+	s.Absent += other.Absent
+	s.Unknown += other.Unknown
+	s.Candidates += other.Candidates
+	s.Receipt = s.Receipt.Add(other.Receipt)
+}
+
+// Scanner takes one seed through the stages. Its fields are set before the
+// first Scan and not changed after; Scan is then safe for concurrent use, as far
+// as Observer is.
+type Scanner struct {
+	Resolver *resolver.Resolver
+	Permute  func(fuzzer.Seed) *fuzzer.Permutations
+	Emitter  Emitter // nil: nothing is published
+	Topics   Topics
+	Track    Tracking
+	Observer Observer
+	Metrics  *Metrics
+	Log      *slog.Logger
+	Now      func() time.Time // time.Now if nil
+}
+
+// Scan generates the seed's look-alikes, asks about each and publishes what is
+// registered: the seed's own record first, then the candidates as they are
+// found. It returns nil when every name was asked about and every message is
+// durable. When ctx ends no further name is asked about, but what was found is
+// still published.
+func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
+	var summary Summary
+	names, total := s.names(seed)
+	summary.Generated = total
+	if s.Observer.Generated != nil {
+		s.Observer.Generated(seed, total)
+	}
+	publisher := newPublisher(ctx, s.Emitter)
+	if s.Emitter != nil && !seed.Recheck {
+		messages, err := seed.seedMessages(s.Topics, s.now())
+		if err != nil {
+			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
+		}
+		publisher.publish(messages...)
+	}
+	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
+		func(v fuzzer.Variant, a resolver.Answer) error { return s.answered(&summary, publisher, seed, v, a) })
+	receipt, emitErr := publisher.close()
+	summary.Receipt = receipt
+	switch {
+	case emitErr != nil:
+		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, emitErr)
+	case err != nil:
+		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
+	}
+	s.Metrics.scanned(seed, summary)
+	return summary, nil
+}
+
+// names are what is to be asked about for a seed: its look-alikes, or itself.
+func (s *Scanner) names(seed Seed) (iter.Seq[fuzzer.Variant], int) {
+	if seed.Recheck {
+		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1
+	}
+	permutations := s.Permute(seed.Seed)
+	return permutations.All(), permutations.Len()
+}
+
+func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, v fuzzer.Variant, a resolver.Answer) error {
+	now := s.now()
+	event := seed.event(v, a, now)
+	switch a.State {
+	case resolver.Registered:
+		summary.Registered++
+	case resolver.Absent:
+		summary.Absent++
+	default:
+		summary.Unknown++
+	}
+	if s.Observer.Answered != nil {
+		s.Observer.Answered(Result{Seed: seed, Variant: v, Answer: a, Event: event})
+	}
+	// dnstwist's profile asks about the seed too, whose record is out already.
+	if s.Emitter == nil || v.FQDN == seed.FQDN && !seed.Recheck {
+		return nil
+	}
+	messages, err := seed.messages(s.Topics, s.Track, &event, v, a, now)
+	if err != nil {
+		return err
+	}
+	if a.State == resolver.Registered {
+		summary.Candidates++
+	}
+	publisher.publish(messages...)
+	return nil
+}
+
+func (s *Scanner) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}

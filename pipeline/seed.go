@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/typostream/typostream/fuzzer"
+)
+
+// UnknownBrand stands where a seed came without a brand's id.
+const UnknownBrand = "UNKNOWN"
+
+// Origin says where a seed came from; it decides how its events are marked.
+type Origin uint8
+
+const (
+	FromArgument Origin = iota // the command line, or a file named there
+	FromCSV                    // the worker's CSV of seeds
+	FromKafka                  // the worker's input topic
+)
+
+// String is the closed set of values of the metrics' label "origin".
+func (o Origin) String() string {
+	switch o {
+	case FromCSV:
+		return "csv"
+	case FromKafka:
+		return "kafka"
+	default:
+		return "argument"
+	}
+}
+
+// Seed is a brand's domain on its way through the pipeline, or one name to be
+// asked about again.
+type Seed struct {
+	fuzzer.Seed
+	Brand  string // cse_id; UnknownBrand if none was given
+	Origin Origin
+	Scan   string // id of this scan, given when the seed was accepted
+
+	// Recheck marks a name that is resolved and published again but not
+	// fuzzed. Only FQDN is set of the embedded Seed.
+	Recheck bool
+	// Of a re-check only: what its sender said of it.
+	SeedRegistrable string
+	Reasons         []string
+}
+
+// A Delivery is a seed and its acknowledgement, which travel together: the
+// source learns from Done whether every event of the seed is durable, and only
+// then forgets the seed.
+type Delivery struct {
+	Seed Seed
+	// Context ends when the source no longer owns the seed, for instance
+	// because its partition went to another worker.
+	Context context.Context
+	// Done must be called exactly once: nil when every event of the seed is
+	// durable, else the reason why not.
+	Done func(error)
+}
+
+// Source hands out seeds. Run delivers until its seeds are at an end or ctx is
+// done; then it waits until every delivered seed is done, lets go of what it
+// holds and returns. It returns an error only if it cannot go on at all.
+type Source interface {
+	Run(ctx context.Context, out chan<- Delivery) error
+}

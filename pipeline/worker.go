@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Worker scans the seeds of its sources, several at a time, until all sources
+// are at their end or it is told to stop.
+type Worker struct {
+	Scanner  *Scanner
+	Sources  []Source
+	Parallel int // seeds in work at once; at least 1
+
+	// DrainTimeout is how long seeds in work may go on after the context has
+	// ended. What is not finished by then is not acknowledged.
+	DrainTimeout time.Duration
+	// RetryDelay is the time before a scan that could not be finished is begun
+	// again.
+	RetryDelay time.Duration
+	// Sent is the word for a durable record in the log, "sent" or "written".
+	Sent    string
+	Metrics *Metrics
+	Log     *slog.Logger
+
+	mu    sync.Mutex
+	total Summary
+}
+
+// maxUnanswered is the share of unknown names beyond which a scan says nothing
+// about the seed: the resolvers are gone, and the seed waits for them.
+const maxUnanswered = 0.5
+
+// Total is the sum over all finished scans. Safe for concurrent use.
+func (w *Worker) Total() Summary {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total
+}
+
+// Run returns when every source has ended and every seed they delivered is
+// done. When ctx ends the sources stop delivering, and seeds in work have
+// DrainTimeout to finish. A source that cannot go on is an error, but does not
+// end the others.
+func (w *Worker) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	deadline := context.AfterFunc(ctx, func() {
+		if pause(work, w.DrainTimeout) {
+			w.Log.Warn("seeds in work are given up; they are not acknowledged", "after", w.DrainTimeout)
+			stop()
+		}
+	})
+	defer deadline()
+
+	deliveries := make(chan Delivery)
+	var scans sync.WaitGroup
+	for range max(1, w.Parallel) {
+		scans.Go(func() {
+			for d := range deliveries {
+				w.work(work, d)
+			}
+		})
+	}
+	errs := make([]error, len(w.Sources))
+	var sources errgroup.Group
+	for i, source := range w.Sources {
+		sources.Go(func() error {
+			if errs[i] = source.Run(ctx, deliveries); errs[i] != nil {
+				w.Log.Error("a source of seeds has ended", "cause", errs[i])
+			}
+			return nil
+		})
+	}
+	_ = sources.Wait() // each error is kept in its place
+	close(deliveries)
+	scans.Wait()
+	return errors.Join(errs...)
+}
+
+// work scans a seed until it is finished, however often that takes, or until
+// it is no longer ours to finish.
+func (w *Worker) work(ctx context.Context, d Delivery) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.Context, cancel)()
+	w.Metrics.begin()
+	defer w.Metrics.end()
+	for {
+		summary, err := w.Scanner.Scan(ctx, d.Seed)
+		if err == nil {
+			err = unanswered(summary)
+		}
+		if err == nil {
+			w.report(d.Seed, summary)
+			d.Done(nil)
+			return
+		}
+		if ctx.Err() == nil {
+			w.Log.Error("seed not finished; trying again", "seed", d.Seed.FQDN, "scan", d.Seed.Scan, "in", w.RetryDelay, "cause", err)
+			w.Metrics.retry()
+			if pause(ctx, w.RetryDelay) {
+				continue
+			}
+		}
+		w.Log.Warn("seed not finished", "seed", d.Seed.FQDN, "scan", d.Seed.Scan, "brand", d.Seed.Brand)
+		d.Done(ctx.Err())
+		return
+	}
+}
+
+func unanswered(s Summary) error {
+	if float64(s.Unknown) > maxUnanswered*float64(s.Generated) {
+		return fmt.Errorf("the resolvers gave no answer for %d of %d names", s.Unknown, s.Generated)
+	}
+	return nil
+}
+
+// report logs the end of a seed in the words that its operators know. A figure
+// of trouble is named only where there is some.
+func (w *Worker) report(seed Seed, s Summary) {
+	w.mu.Lock()
+	w.total.Add(s)
+	w.mu.Unlock()
+	attrs := []any{"seed", seed.FQDN, "brand", seed.Brand, "scan", seed.Scan, "generated", s.Generated, "registered", s.Registered, "absent", s.Absent}
+	if s.Unknown > 0 {
+		attrs = append(attrs, "unknown", s.Unknown)
+	}
+	w.Log.Info(fmt.Sprintf("Completed %s: %d unique variants emitted", seed.FQDN, s.Candidates), attrs...)
+	switch r := s.Receipt; {
+	case r.Spooled+r.DeadLettered == 0:
+		w.Log.Info(fmt.Sprintf("All %d variants %s successfully", s.Candidates, w.Sent), "seed", seed.FQDN, "records", r.Acked)
+	default:
+		w.Log.Warn(fmt.Sprintf("%d of %d records %s, %d spooled, %d dead-lettered",
+			r.Acked, r.Acked+r.Spooled+r.DeadLettered, w.Sent, r.Spooled, r.DeadLettered), "seed", seed.FQDN)
+	}
+}
