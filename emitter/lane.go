@@ -1,0 +1,112 @@
+package emitter
+
+import (
+	"sync"
+	"time"
+)
+
+// lane is the queue of one partition. While it holds items a goroutine takes
+// them as batches, one in flight at a time; an empty lane has no goroutine.
+type lane struct {
+	t         *topic
+	k         *Kafka
+	partition int
+	brk       breaker
+
+	mu      sync.Mutex
+	queue   []*item
+	bytes   int64
+	running bool
+	full    chan struct{} // closed when a lingering batch is full
+
+	// The goroutine's own: which producer identity its sequence belongs to,
+	// and the sequence number of the next record.
+	gen int
+	seq int32
+}
+
+// batchRecords bounds the records of a batch.
+const batchRecords = 10_000
+
+func (l *lane) push(it *item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, it)
+	l.bytes += it.size
+	if !l.running {
+		l.running = true
+		l.k.inside.Add(1)
+		go l.run()
+	}
+	if l.full != nil && l.bytes >= int64(l.k.cfg.BatchBytes) {
+		close(l.full)
+		l.full = nil
+	}
+}
+
+func (l *lane) run() {
+	defer l.k.inside.Done()
+	for {
+		l.linger()
+		batch, more := l.next()
+		if len(batch) > 0 {
+			l.handle(batch)
+			l.t.grown(l.k.ctx)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// linger waits for the batch to fill, if the configuration says so.
+func (l *lane) linger() {
+	if l.k.cfg.Linger <= 0 {
+		return
+	}
+	l.mu.Lock()
+	if len(l.queue) == 0 || l.bytes >= int64(l.k.cfg.BatchBytes) {
+		l.mu.Unlock()
+		return
+	}
+	full := make(chan struct{})
+	l.full = full
+	l.mu.Unlock()
+	t := time.NewTimer(l.k.cfg.Linger)
+	defer t.Stop()
+	select {
+	case <-full:
+	case <-t.C:
+	case <-l.k.ctx.Done():
+	}
+	l.mu.Lock()
+	l.full = nil
+	l.mu.Unlock()
+}
+
+// next takes the items of the next batch. more is false when the queue was
+// empty, and the goroutine's turn is then over.
+func (l *lane) next() (batch []*item, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 {
+		l.queue, l.running = nil, false
+		return nil, false
+	}
+	var size int64
+	n := 0
+	for _, it := range l.queue {
+		if len(batch) > 0 && (size+it.size > int64(l.k.cfg.BatchBytes) || len(batch) == batchRecords) {
+			break
+		}
+		n++
+		l.bytes -= it.size
+		if it.take() {
+			batch = append(batch, it)
+			size += it.size
+		}
+	}
+	clear(l.queue[:n])
+	l.queue = l.queue[n:]
+	return batch, true
+}

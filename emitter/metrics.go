@@ -1,0 +1,80 @@
+package emitter
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// bookCollector shows the ledger: all numbers of a scrape are of one moment,
+// so that accepted = acked + spooled + dead_lettered + in_flight holds in it.
+type bookCollector struct{ books *ledger }
+
+type bookMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*Accounting) int64
+}
+
+func bookMetrics() []bookMetric {
+	d := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("typostream_emit_"+name, help, nil, nil)
+	}
+	const count, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	return []bookMetric{
+		{d("accepted_events", "Events taken over and not handed back: acked + spooled + dead_lettered + in flight."), gauge, func(a *Accounting) int64 { return a.Accepted }},
+		{d("in_flight_events", "Events that wait for their outcome."), gauge, func(a *Accounting) int64 { return a.InFlight }},
+		{d("acked_total", "Events acknowledged by all in-sync replicas, or fsynced in file-only mode."), count, func(a *Accounting) int64 { return a.Acked }},
+		{d("spooled_total", "Events fsynced in the spool."), count, func(a *Accounting) int64 { return a.Spooled }},
+		{d("dead_lettered_total", "Events refused for good and fsynced in the dead letters."), count, func(a *Accounting) int64 { return a.DeadLettered }},
+		{d("returned_total", "Events handed back to the caller, durable nowhere."), count, func(a *Accounting) int64 { return a.Returned }},
+		{d("ambiguous_total", "Events that may be in a topic twice because an answer was lost."), count, func(a *Accounting) int64 { return a.Ambiguous }},
+		{d("retries_total", "Attempts after the first, by batch."), count, func(a *Accounting) int64 { return a.Retries }},
+		{d("producer_sessions_total", "Producer ids taken from Kafka."), count, func(a *Accounting) int64 { return a.Sessions }},
+	}
+}
+
+func (c *bookCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range bookMetrics() {
+		ch <- m.desc
+	}
+}
+
+func (c *bookCollector) Collect(ch chan<- prometheus.Metric) {
+	a := c.books.snapshot()
+	for _, m := range bookMetrics() {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.value(&a)))
+	}
+}
+
+// meters are the distributions of what was acknowledged.
+type meters struct {
+	ack  prometheus.Histogram
+	size prometheus.Histogram
+}
+
+func newMeters() meters {
+	return meters{
+		ack: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "typostream_emit_ack_seconds", Help: "Time from sending a batch to its acknowledgement.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}),
+		size: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "typostream_emit_batch_events", Help: "Events in an acknowledged batch.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+	}
+}
+
+func (m meters) batch(n int, d time.Duration) {
+	m.ack.Observe(d.Seconds())
+	m.size.Observe(float64(n))
+}
+
+func (m meters) all() []prometheus.Collector { return []prometheus.Collector{m.ack, m.size} }
+
+func (m meters) breakerGauge(k *Kafka) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "typostream_emit_breakers_open", Help: "Parts of Kafka (cluster, topics, partitions) whose events go to the spool at once.",
+	}, func() float64 { return float64(len(k.openBreakers())) })
+}
