@@ -32,7 +32,14 @@ type RowError struct {
 	Err  error
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("line %d (%s): %v", e.Line, e.Text, e.Err) }
+func (e *RowError) Error() string {
+	var seed *fuzzer.SeedError
+	if errors.As(e.Err, &seed) { // names what is wrong itself
+		return fmt.Sprintf("line %d: %v", e.Line, e.Err)
+	}
+	return fmt.Sprintf("line %d (%s): %v", e.Line, e.Text, e.Err)
+}
+
 func (e *RowError) Unwrap() error { return e.Err }
 
 var (

@@ -19,14 +19,6 @@ func brokerOptions() []option {
 			usage: "`TOPIC` of the candidates", set: setTopic(func(s *settings) *string { return &s.Topics.Candidates }),
 		},
 		{
-			name: "crawl-topic", env: []string{"KAFKA_CRAWL_TOPIC"}, value: "phish.urls.crawl",
-			usage: "`TOPIC` of seeds to be fetched", set: setTopic(func(s *settings) *string { return &s.Topics.Crawl }),
-		},
-		{
-			name: "inactive-topic", env: []string{"KAFKA_INACTIVE_TOPIC"}, value: "phish.urls.inactive",
-			usage: "`TOPIC` of names without an address", set: setTopic(func(s *settings) *string { return &s.Topics.Inactive }),
-		},
-		{
 			name: "send-attempts", env: []string{"KAFKA_SEND_ATTEMPTS"}, value: "3",
 			usage: "attempts to send a message before it goes to the spool, `N`", set: count(1, 10, func(s *settings) *int { return &s.SendAttempts }),
 		},
@@ -34,6 +26,20 @@ func brokerOptions() []option {
 			name: "send-backoff", env: []string{"KAFKA_SEND_BACKOFF"}, value: "1s",
 			usage: "`TIME` before the second attempt; it doubles for each further one, with jitter",
 			set:   duration(time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.SendBackoff }),
+		},
+	}
+}
+
+// recordTopicOptions are the topics of the records beside the candidates.
+func recordTopicOptions() []option {
+	return []option{
+		{
+			name: "crawl-topic", env: []string{"KAFKA_CRAWL_TOPIC"}, value: "phish.urls.crawl",
+			usage: "`TOPIC` of seeds to be fetched", set: setTopic(func(s *settings) *string { return &s.Topics.Crawl }),
+		},
+		{
+			name: "inactive-topic", env: []string{"KAFKA_INACTIVE_TOPIC"}, value: "phish.urls.inactive",
+			usage: "`TOPIC` of names without an address", set: setTopic(func(s *settings) *string { return &s.Topics.Inactive }),
 		},
 	}
 }
@@ -185,7 +191,7 @@ func logOptions(format string) []option {
 // the environment can set.
 func workerCatalogue() []option {
 	return join(
-		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), intakeOptions(), dnsOptions(),
+		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
 		[]option{outputDirOption("/out")}, workerOptions(), logOptions("json"),
 	)
 }

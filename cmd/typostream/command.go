@@ -25,6 +25,7 @@ func newCommand(t *terminal) *cli.Command {
 		Description:           exitCodesHelp,
 		EnableShellCompletion: true,
 		Suggest:               true,
+		HideHelpCommand:       true, // --help does it
 		Commands: []*cli.Command{
 			scanCommand(t), generateCommand(t), resolveCommand(t), workerCommand(t), replayCommand(t), configCommand(t), versionCommand(t),
 		},
@@ -77,13 +78,9 @@ func versionCommand(t *terminal) *cli.Command {
 	}
 }
 
-// release is set by the linker for a build that is not "go install".
-var release string
-
+// version is that of the module, which Go stamps into the binary: a tag, or a
+// commit with its time.
 func version() string {
-	if release != "" {
-		return release
-	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

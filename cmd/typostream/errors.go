@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // usageError is a fault of the command line, the configuration or an argument;
 // the command ends with exit code 2.
@@ -18,7 +21,8 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // Hint falls back to the cause's own.
 func (e *usageError) Hint() string {
-	if cause, ok := e.err.(interface{ Hint() string }); ok && e.hint == "" {
+	var cause interface{ Hint() string }
+	if e.hint == "" && errors.As(e.err, &cause) {
 		return cause.Hint()
 	}
 	return e.hint

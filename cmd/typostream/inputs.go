@@ -80,45 +80,54 @@ func (t *terminal) seeds(in seedInput, tally *inputTally) iter.Seq[pipeline.Seed
 		for row := range in.rows() {
 			switch {
 			case row.Err == nil:
-				tally.good++
+				tally.addGood(t)
 				if !yield(row.Seed) {
 					return
 				}
 			case row.Line == 0:
-				tally.broken = fmt.Errorf("%s: %w", in.name, row.Err)
+				tally.broken = fmt.Errorf("%s: %w", in.name, cause(row.Err))
 				return
 			default:
-				if tally.bad++; tally.first == nil {
-					tally.first = row.Err
-				}
-				tally.report(t, row.Err)
+				tally.addBad(t, row.Err)
 			}
 		}
 	}
 }
 
-// inputTally counts what an input held.
+// inputTally counts what an input held, and tells the person about what is
+// bad. Nothing is said of the very first until something follows it: if it is
+// the only one, it is the command's error.
 type inputTally struct {
 	good, bad int
-	first     error // of the bad ones
+	only      error // the first, as long as nothing was said of it
 	broken    error // why the input could not be read to its end
 }
 
 // maxReported bounds the bad inputs that get a line of their own.
 const maxReported = 20
 
-// report says what is wrong with one input. Nothing is said of the very first
-// until another input follows: if it is the only one, it is the command's error.
-func (n *inputTally) report(t *terminal, err error) {
+func (n *inputTally) addGood(t *terminal) {
+	n.sayFirst(t)
+	n.good++
+}
+
+func (n *inputTally) addBad(t *terminal, err error) {
+	n.sayFirst(t)
+	n.bad++
 	switch {
-	case n.bad == 1 && n.good == 0:
-	case n.bad == 2 && n.good == 0:
-		t.warn(n.first)
-		t.warn(err)
+	case n.bad+n.good == 1:
+		n.only = err
 	case n.bad <= maxReported:
 		t.warn(err)
 	case n.bad == maxReported+1:
 		t.say("warning: further unusable inputs are only counted")
+	}
+}
+
+func (n *inputTally) sayFirst(t *terminal) {
+	if n.only != nil {
+		t.warn(n.only)
+		n.only = nil
 	}
 }
 
@@ -129,8 +138,8 @@ func (n *inputTally) err(name string) error {
 		return n.broken
 	case n.good > 0:
 		return nil
-	case n.bad == 1:
-		return usagef("", "%w", n.first)
+	case n.only != nil:
+		return usagef("", "%w", n.only)
 	case n.bad > 1:
 		return usagef("one domain a line, or CSV with a column domain or seed_registrable", "none of %d inputs is a domain that can be used", n.bad)
 	default:

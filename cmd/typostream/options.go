@@ -80,6 +80,7 @@ func (o option) help() string {
 // value that is wrong is a usage error that names its flag or variable.
 func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(string) (string, bool)) ([]assigned, error) {
 	all := make([]assigned, 0, len(options))
+	s.sources = map[string]source{}
 	for _, o := range options {
 		a := assigned{option: o, value: o.value, from: source{kind: "default"}}
 		for _, name := range o.env {
@@ -104,6 +105,7 @@ func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(stri
 			return nil, usagef("", "%s: %w%s", a.from.name, err, shown)
 		}
 		all = append(all, a)
+		s.sources[o.name] = a.from
 	}
 	return all, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func replayCommand(t *terminal) *cli.Command {
-	options := join(brokerOptions(), []option{outputDirOption("out")}, logOptions("text"))
+	options := join(brokerOptions(), recordTopicOptions(), []option{outputDirOption("out")}, logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "replay", Usage: "publish spooled or saved events, byte for byte", ArgsUsage: "FILE...",
 		Description: `EXAMPLES:
@@ -84,10 +84,11 @@ func (t *terminal) replay(ctx context.Context, s *settings, paths []string) (err
 }
 
 func (t *terminal) reportReplay(r emitter.ReplayReport) {
-	for _, bad := range r.Bad {
+	shown := r.Bad[:min(len(r.Bad), maxReported)]
+	for _, bad := range shown {
 		t.say("warning: %s: line %d: %s", r.Path, bad.Line, bad.Reason)
 	}
-	if more := r.BadCount - len(r.Bad); more > 0 {
+	if more := r.BadCount - len(shown); more > 0 {
 		t.say("warning: %s: %d further lines are no events", r.Path, more)
 	}
 	if r.Torn {

@@ -35,7 +35,7 @@ func resolveCommand(t *terminal) *cli.Command {
 	}, options, func(ctx context.Context, s *settings, arguments []string) (err error) {
 		asked, err := resolver.ParseTypes(types)
 		if err != nil {
-			return usagef("", "--types: %w", err)
+			return s.resolverFault(err)
 		}
 		in := io.Reader(strings.NewReader(strings.Join(arguments, "\n")))
 		name := "the command line"
@@ -155,12 +155,9 @@ func (n *nameReader) all() iter.Seq[string] {
 				name, bad := fuzzer.NormalizeFQDN(text)
 				switch {
 				case bad != nil:
-					if tally.bad++; tally.first == nil {
-						tally.first = bad
-					}
-					tally.report(n.t, fmt.Errorf("%s: line %d: %w", n.name, number, bad))
+					tally.addBad(n.t, fmt.Errorf("%s: line %d: %w", n.name, number, bad))
 				default:
-					tally.good++
+					tally.addGood(n.t)
 					if !yield(name) {
 						return
 					}

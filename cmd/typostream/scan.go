@@ -132,13 +132,28 @@ func newResolver(ctx context.Context, s *settings, log *slog.Logger, types ...re
 		Upstreams: s.Nameservers, Types: types, Concurrency: s.Threads, Attempts: s.DNSAttempts, Timeout: s.DNSTimeout, Log: log,
 	})
 	if err != nil {
-		return nil, usagef("", "%w", err)
+		return nil, s.resolverFault(err)
 	}
 	if err := r.Check(ctx); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// resolverFault names the option or variable that a fault of the resolver's
+// configuration came from.
+func (s *settings) resolverFault(err error) error {
+	var fault *resolver.ConfigError
+	if !errors.As(err, &fault) {
+		return err
+	}
+	names := map[string]string{"Upstreams": "nameservers", "Concurrency": "threads", "Attempts": "dns-retries", "Timeout": "dns-timeout", "Types": "types"}
+	from, known := s.sources[names[fault.Field]]
+	if !known || from.kind == "default" {
+		return usagef("", "%w", err)
+	}
+	return usagef(fault.Hint(), "%s: %q %s", from.name, fault.Value, fault.Rule)
 }
 
 // scanRun is one run of the command over all its seeds.

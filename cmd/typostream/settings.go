@@ -47,6 +47,8 @@ type settings struct {
 	DrainTimeout time.Duration
 	LogLevel     string
 	LogFormat    string
+
+	sources map[string]source // of each option, by its name
 }
 
 const (

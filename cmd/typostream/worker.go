@@ -225,7 +225,7 @@ func (w *workerRun) producerProblem() error {
 	health := w.kafka.Health()
 	switch {
 	case !health.Known:
-		return errors.New("Kafka was not asked yet")
+		return errors.New("not asked yet")
 	case !health.Reachable:
 		return health.Cause
 	case len(health.Problems) > 0:
