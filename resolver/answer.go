@@ -75,7 +75,7 @@ type Answer struct {
 	State  State
 	RCode  string // "NOERROR", "NXDOMAIN", …; empty when no answer came
 	Reason string // see the Reason constants
-	Server string // address and port of the server that settled State, or of the last one tried
+	Server string // address and port of the server that State or Reason comes from
 
 	NS, A, AAAA, MX []string // MX holds host names without their preference
 	CNAME           []string // every target of the alias chain

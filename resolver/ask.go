@@ -60,7 +60,9 @@ func (r *Resolver) ask(ctx context.Context, name string, t Type) (outcome, error
 		if errors.Is(err, errTimeout) {
 			r.meter.timeouts.Inc()
 		}
-		if out.rcode == rcodeNone { // an error code says more than a silence
+		// An error code says more than a silence, and a silence more than a
+		// last try over TCP that found the port closed.
+		if out.reason == "" || out.reason == ReasonUnreachable {
 			out.reason, out.server = unansweredReason(err), server
 		}
 		unanswered++

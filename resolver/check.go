@@ -10,13 +10,11 @@ import (
 	"time"
 )
 
-// Patience of Check for one address: two tries in canaryTime. The other port is
-// tried beside it after fallbackDelay, and used only if the first stays silent.
-const (
-	canaryTime    = 2 * time.Second
-	canaryTries   = 2
-	fallbackDelay = time.Second
-)
+// canaryTime is the patience of Check for one address. The first of two tries
+// gets a quarter of it, so that a server that takes its time the first time has
+// the rest for the second. The other port is tried beside it after half of it,
+// and used only if the first stays silent.
+const canaryTime = 2 * time.Second
 
 // CheckError says that no nameserver can be used.
 type CheckError struct {
@@ -146,7 +144,7 @@ func (u *upstream) inspect(ctx context.Context) finding {
 	if u.port == other {
 		return <-wanted
 	}
-	patience := time.NewTimer(fallbackDelay)
+	patience := time.NewTimer(u.resolver.cfg.patience / 2)
 	defer patience.Stop()
 	var first finding
 	answered := false
@@ -222,9 +220,10 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 		}
 	}
 	var err error
-	for range canaryTries {
+	patience := u.resolver.cfg.patience
+	for _, wait := range []time.Duration{patience / 4, patience - patience/4} {
 		var rcode int
-		if rcode, err = u.ping(ctx, l); err == nil {
+		if rcode, err = u.ping(ctx, l, wait); err == nil {
 			u.resolver.meter.response(rcode)
 			return finding{link: l, rcode: rcode}
 		}
@@ -234,22 +233,21 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	}
 	u.release(l)
 	if errors.Is(err, errTimeout) {
-		return finding{fault: fmt.Sprintf("no answer within %v", canaryTime)}
+		return finding{fault: fmt.Sprintf("no answer within %v", patience)}
 	}
 	return finding{fault: "unreachable, or nothing listens on that port"}
 }
 
 // ping sends one canary over UDP, without EDNS so that the oldest server can
 // answer, and returns the code of the answer. What else it says does not matter.
-func (u *upstream) ping(ctx context.Context, l *link) (rcode int, err error) {
+func (u *upstream) ping(ctx context.Context, l *link, wait time.Duration) (rcode int, err error) {
 	r := u.resolver
 	q := r.queries.Get().(*query)
 	defer r.queries.Put(q)
-	if q.packet, q.end, err = packQuery(q.packet, ".", TypeNS, false); err != nil {
+	if err := q.set(".", TypeNS, false); err != nil {
 		return rcodeNone, err
 	}
-	r.meter.query(TypeNS)
-	if err := l.next().exchange(ctx, q, canaryTime/canaryTries); err != nil {
+	if err := l.next().exchange(ctx, q, wait); err != nil {
 		return rcodeNone, err
 	}
 	return int(q.answer[3] & maskRCode), nil

@@ -55,7 +55,8 @@ type Config struct {
 
 	// For tests.
 	lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
-	fallbackPort uint16 // where a nameserver with another port is tried when that port is silent; 53
+	patience     time.Duration // canaryTime
+	fallbackPort uint16        // where a nameserver with another port is tried when that port is silent; 53
 }
 
 // Type is a DNS record type that the resolver can ask for.
@@ -174,6 +175,9 @@ func (c Config) complete() (settings, error) {
 	}
 	if s.lookup == nil {
 		s.lookup = lookupSystem
+	}
+	if s.patience == 0 {
+		s.patience = canaryTime
 	}
 	if s.fallbackPort == 0 {
 		s.fallbackPort = 53

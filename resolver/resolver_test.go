@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -164,7 +165,7 @@ func TestInvalidNamesAreNotAsked(t *testing.T) {
 
 func TestTypesSelectWhatIsAsked(t *testing.T) {
 	server := serve(t, "a.in. A 192.0.2.1\na.in. MX 1 mx.a.in.\na.in. NS ns.a.in.\n")
-	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Types: []resolver.Type{resolver.TypeMX, resolver.TypeA}})
+	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Types: []resolver.Type{resolver.TypeMX, resolver.TypeA}, Timeout: time.Minute})
 	a := resolve(t, r, "a.in")
 	if a.State != resolver.Registered || a.NS != nil || len(a.A) != 1 || len(a.MX) != 1 {
 		t.Errorf("got %+v", a)
@@ -184,7 +185,7 @@ func TestErrorCodeIsTriedElsewhere(t *testing.T) {
 	for _, code := range []string{"SERVFAIL", "REFUSED", "NOTIMP"} {
 		bad1, bad2 := serve(t, ";! * "+code), serve(t, ";! * "+code)
 		good := serve(t, "a.in. A 192.0.2.1")
-		r := quick(t, resolver.Config{Upstreams: []string{bad1.Addr(), bad2.Addr(), good.Addr()}, Attempts: 1})
+		r := quick(t, resolver.Config{Upstreams: []string{bad1.Addr(), bad2.Addr(), good.Addr()}, Attempts: 1, Timeout: time.Minute})
 		for range 3 { // whichever is asked first
 			if a := resolve(t, r, "a.in"); a.State != resolver.Registered || a.Server != good.Addr() {
 				t.Errorf("%s: got %+v", code, a)
@@ -195,7 +196,7 @@ func TestErrorCodeIsTriedElsewhere(t *testing.T) {
 
 func TestEveryServerIsAskedOnceForAnErrorCode(t *testing.T) {
 	bad1, bad2 := serve(t, ";! a.in. SERVFAIL"), serve(t, ";! a.in. SERVFAIL")
-	r := quick(t, resolver.Config{Upstreams: []string{bad1.Addr(), bad2.Addr()}})
+	r := quick(t, resolver.Config{Upstreams: []string{bad1.Addr(), bad2.Addr()}, Timeout: time.Minute})
 	if a := resolve(t, r, "a.in"); a.State != resolver.Unknown || a.Reason != "SERVFAIL" || a.RCode != "SERVFAIL" {
 		t.Errorf("got %+v", a)
 	}
@@ -205,6 +206,7 @@ func TestEveryServerIsAskedOnceForAnErrorCode(t *testing.T) {
 }
 
 func TestSilenceIsTriedElsewhereAndOverTCP(t *testing.T) {
+	t.Parallel()
 	silent, deaf := serve(t, ";! * SILENT"), serve(t, "a.in. A 192.0.2.1\n;! * DROP 100")
 	r := quick(t, resolver.Config{Upstreams: []string{silent.Addr(), deaf.Addr()}, Attempts: 5})
 	// Whichever is asked first, one of five tries over TCP goes to either.
@@ -219,6 +221,7 @@ func TestSilenceIsTriedElsewhereAndOverTCP(t *testing.T) {
 }
 
 func TestAttemptsAreHonoured(t *testing.T) {
+	t.Parallel()
 	for attempts, tcp := range map[int]int{1: 0, 2: 0, 3: 1, 6: 1} {
 		silent := serve(t, ";! * SILENT")
 		r := quick(t, resolver.Config{Upstreams: []string{silent.Addr()}, Attempts: attempts, Timeout: 30 * time.Millisecond})
@@ -260,6 +263,18 @@ func TestMismatchesAreCounted(t *testing.T) {
 	}
 }
 
+func TestTimeoutOutweighsAClosedTCPPort(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0") // nobody reads, and TCP is closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := quick(t, resolver.Config{Upstreams: []string{conn.LocalAddr().String()}, Attempts: 3, Timeout: 20 * time.Millisecond})
+	if a := resolve(t, r, "a.in"); a.State != resolver.Unknown || a.Reason != resolver.ReasonTimeout {
+		t.Errorf("got %+v", a)
+	}
+}
+
 func TestFalseAnswersAloneAreATimeout(t *testing.T) {
 	server := serve(t, "a.in. A 192.0.2.1\n;! a.in. WRONG-ID\n;! a.in. WRONG-QUESTION\n;! a.in. GARBAGE\n;! a.in. SILENT")
 	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Timeout: 30 * time.Millisecond})
@@ -270,7 +285,7 @@ func TestFalseAnswersAloneAreATimeout(t *testing.T) {
 
 func TestRefusalOfEDNSIsRemembered(t *testing.T) {
 	server := serve(t, "*.in. A 192.0.2.1\n;! * FORMERR-EDNS")
-	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Types: []resolver.Type{resolver.TypeA}})
+	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Types: []resolver.Type{resolver.TypeA}, Timeout: time.Minute})
 	for range 10 {
 		if a := resolve(t, r, "a.in"); a.State != resolver.Registered {
 			t.Fatalf("got %+v", a)

@@ -19,6 +19,7 @@ var (
 // query is one try: a packet on its way and the place for its answer. Queries
 // are reused; buffers stay with them.
 type query struct {
+	kind   Type
 	packet []byte     // what is sent; the socket writes the ID into it
 	end    int        // of the question in packet
 	answer []byte     // the matching datagram, once done says nil
@@ -32,6 +33,13 @@ type query struct {
 
 func newQuery() *query {
 	return &query{packet: make([]byte, 0, maxPacket), answer: make([]byte, 0, 512), done: make(chan error, 1)}
+}
+
+// set makes q the query for name, canonical with a trailing dot.
+func (q *query) set(name string, t Type, edns bool) (err error) {
+	q.kind = t
+	q.packet, q.end, err = packQuery(q.packet, name, t, edns)
+	return err
 }
 
 // socket shares one connected UDP socket among all queries to a server. A
@@ -88,6 +96,7 @@ func (s *socket) exchange(ctx context.Context, q *query, timeout time.Duration) 
 	if err := s.register(q, timeout); err != nil {
 		return err
 	}
+	s.meter.query(q.kind)
 	if err := s.wire.send(q.packet); err != nil {
 		s.sendFailed(q, err)
 	}

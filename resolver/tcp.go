@@ -23,6 +23,11 @@ func (u *upstream) exchangeTCP(ctx context.Context, addr netip.AddrPort, q *quer
 	case <-r.life.Done():
 		return ErrClosed
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.meter.tcp.Inc()
+	r.meter.query(q.kind)
 	_, _ = rand.Read(q.packet[:2]) // never fails, by its documentation
 	err := r.converse(ctx, addr, q)
 	var timeout net.Error

@@ -178,12 +178,10 @@ func (u *upstream) try(ctx context.Context, l *link, name string, t Type, edns, 
 	r := u.resolver
 	q := r.queries.Get().(*query)
 	defer r.queries.Put(q)
-	var err error
-	if q.packet, q.end, err = packQuery(q.packet, name, t, edns); err != nil {
+	if err := q.set(name, t, edns); err != nil {
 		return reply{}, err
 	}
 	if !overTCP {
-		r.meter.query(t)
 		if err := l.next().exchange(ctx, q, timeout); err != nil {
 			return reply{}, err
 		}
@@ -193,8 +191,6 @@ func (u *upstream) try(ctx context.Context, l *link, name string, t Type, edns, 
 			return rep, err
 		}
 	}
-	r.meter.tcp.Inc()
-	r.meter.query(t)
 	if err := u.exchangeTCP(ctx, l.addr, q); err != nil {
 		return reply{}, err
 	}

@@ -1,0 +1,239 @@
+package resolver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/typostream/typostream/resolver/resolvertest"
+)
+
+func serve(t testing.TB, zone string) *resolvertest.Server {
+	t.Helper()
+	s, err := resolvertest.Start(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func port(t testing.TB, addr string) uint16 {
+	t.Helper()
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Port()
+}
+
+// goneAddr returns an address where nothing listens.
+func goneAddr(t testing.TB) string {
+	s := serve(t, "")
+	s.Close()
+	return s.Addr()
+}
+
+func newLogged(t testing.TB, cfg Config) (*Resolver, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer)
+	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	if cfg.fallbackPort == 0 {
+		cfg.fallbackPort = port(t, goneAddr(t))
+	}
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r, log
+}
+
+func TestCheckIsQuietWhenAllIsWell(t *testing.T) {
+	one, two := serve(t, ""), serve(t, "")
+	r, log := newLogged(t, Config{Upstreams: []string{one.Addr(), two.Addr()}})
+	for range 3 {
+		if err := r.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged:\n%s", log)
+	}
+}
+
+func TestCheckLeavesOutWhatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	good, silent, gone := serve(t, "a.in. A 192.0.2.1"), serve(t, ";! * SILENT"), goneAddr(t)
+	r, log := newLogged(t, Config{Upstreams: []string{silent.Addr(), gone, good.Addr()}, patience: time.Second})
+	for range 2 {
+		if err := r.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d warnings, want one for each:\n%s", n, log)
+	}
+	for _, want := range []string{silent.Addr(), gone, "no answer within 1s", "nothing listens"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in the log:\n%s", want, log)
+		}
+	}
+	before := silent.Total()
+	for range 10 {
+		if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.State != Registered {
+			t.Fatalf("%+v, %v", a, err)
+		}
+	}
+	if silent.Total() != before {
+		t.Error("the server that was left out is still asked")
+	}
+}
+
+func TestCheckFailsWhenNothingAnswers(t *testing.T) {
+	t.Parallel()
+	silent, gone := serve(t, ";! * SILENT"), goneAddr(t)
+	r, _ := newLogged(t, Config{
+		Upstreams: []string{silent.Addr(), gone, "nowhere.test:53"}, patience: time.Second,
+		lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return nil, errors.New("no such host")
+		},
+	})
+	err := r.Check(t.Context())
+	var fault *CheckError
+	if !errors.As(err, &fault) || len(fault.Upstreams) != 3 || fault.Hint() == "" {
+		t.Fatalf("got %#v", err)
+	}
+	fallback := strconv.Itoa(int(r.cfg.fallbackPort))
+	want := "no nameserver answers: " + silent.Addr() + ": no answer within 1s; on port " + fallback + ": unreachable, or nothing listens on that port; " +
+		gone + ": unreachable, or nothing listens on that port; on port " + fallback + ": unreachable, or nothing listens on that port; " +
+		"nowhere.test:53: its address cannot be looked up: no such host"
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+}
+
+func TestCheckFallsBackToPort53(t *testing.T) {
+	t.Parallel()
+	good := serve(t, "a.in. A 192.0.2.1")
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		if host != "unbound" {
+			t.Errorf("looked up %q", host)
+		}
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	for name, addr := range map[string]string{"refused": goneAddr(t), "silent": serve(t, ";! * SILENT").Addr()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := "unbound:" + strconv.Itoa(int(port(t, addr)))
+			r, log := newLogged(t, Config{Upstreams: []string{upstream}, lookup: lookup, fallbackPort: port(t, good.Addr()), patience: time.Second})
+			for range 2 {
+				if err := r.Check(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.Server != good.Addr() || a.State != Registered {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "level=WARN") ||
+				!strings.Contains(log.String(), upstream) || !strings.Contains(log.String(), good.Addr()) {
+				t.Errorf("want one warning, got:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestCheckPrefersThePortThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	// Its answer to the second try comes after port 53 has answered, and counts.
+	slow, other := serve(t, ";! * DELAY 1s"), serve(t, "")
+	r, log := newLogged(t, Config{Upstreams: []string{slow.Addr()}, fallbackPort: port(t, other.Addr())})
+	if err := r.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if log.Len() > 0 || other.Total() == 0 {
+		t.Errorf("port 53 was asked %d times, log:\n%s", other.Total(), log)
+	}
+}
+
+func TestCheckKeepsServersThatRefuse(t *testing.T) {
+	refuses, good := serve(t, ";! . REFUSED\na.in. A 192.0.2.1"), serve(t, "")
+	r, log := newLogged(t, Config{Upstreams: []string{refuses.Addr(), good.Addr()}})
+	if err := r.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	trouble := regexp.MustCompile("error|Error|failed|WARN")
+	if trouble.MatchString(log.String()) || !strings.Contains(log.String(), "rcode=REFUSED") {
+		t.Errorf("with another server, want a line at level info:\n%s", log)
+	}
+	alone, log := newLogged(t, Config{Upstreams: []string{refuses.Addr()}})
+	if err := alone.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("alone, want a warning:\n%s", log)
+	}
+	if a, err := alone.Resolve(t.Context(), "a.in"); err != nil || a.State != Registered {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestCheckTriesEveryAddressOfAHost(t *testing.T) {
+	t.Parallel()
+	good := serve(t, "")
+	r, log := newLogged(t, Config{
+		Upstreams: []string{"ns.test:" + strconv.Itoa(int(port(t, good.Addr())))},
+		lookup: func(context.Context, string) ([]netip.Addr, error) {
+			// Nothing listens on 127.0.0.2.
+			return []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("::ffff:127.0.0.1")}, nil
+		},
+	})
+	if err := r.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.Resolve(t.Context(), "a.in")
+	if err != nil || a.State != Absent || a.Server != good.Addr() || log.Len() > 0 {
+		t.Errorf("%+v, %v, log %s", a, err, log)
+	}
+}
+
+func TestHostNameWithoutCheck(t *testing.T) {
+	good := serve(t, "")
+	address := make(chan []netip.Addr, 1)
+	r, _ := newLogged(t, Config{
+		Upstreams: []string{"ns.test:" + strconv.Itoa(int(port(t, good.Addr())))},
+		Attempts:  1,
+		lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return <-address, nil
+		},
+	})
+	address <- nil
+	if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.State != Unknown || a.Reason != ReasonUnreachable {
+		t.Errorf("no address: %+v, %v", a, err)
+	}
+	address <- []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.State != Absent {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestCheckIsCancelled(t *testing.T) {
+	silent := serve(t, ";! * SILENT")
+	r, _ := newLogged(t, Config{Upstreams: []string{silent.Addr()}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Check(ctx) }()
+	for ticker := time.NewTicker(time.Millisecond); silent.Total() == 0; <-ticker.C {
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
