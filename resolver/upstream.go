@@ -40,12 +40,13 @@ type upstream struct {
 // link is the set of sockets to one address.
 type link struct {
 	addr    netip.AddrPort
+	text    string // of addr
 	sockets [socketsPerLink]*socket
 	turn    atomic.Uint32
 }
 
 func openLink(addr netip.AddrPort, r *Resolver) (*link, error) {
-	l := &link{addr: addr}
+	l := &link{addr: addr, text: addr.String()}
 	for i := range l.sockets {
 		s, err := openSocket(addr, r)
 		if err != nil {
@@ -159,7 +160,7 @@ func (u *upstream) exchange(ctx context.Context, name string, t Type, overTCP bo
 		}
 		return reply{}, u.String(), errUnreachable
 	}
-	server := l.addr.String()
+	server := l.text
 	edns := u.edns.Load() < ednsFaultLimit
 	rep, err := u.try(ctx, l, name, t, edns, overTCP, timeout)
 	if err == nil && edns && refusesEDNS(rep.rcode) {
