@@ -36,6 +36,7 @@ var (
 	faultLong    = &fault{"is longer than 253 characters", "name the domain alone, without path or query"}
 	faultIP      = &fault{"is an IP address", "name the domain that points to it, such as example.com"}
 	faultNumber  = &fault{"ends in a number, which no top-level domain does", "name a domain, such as example.com"}
+	faultTLD     = &fault{"ends in a single character, which no top-level domain does", "check for a missing end, such as .com"}
 	faultSingle  = &fault{"has a single label", "add the suffix it is registered under, such as .com"}
 	faultGap     = &fault{"has a space inside", "give one domain per argument or line"}
 	faultLabel   = &fault{"has an empty label", "check for a doubled or leading dot"}
@@ -43,6 +44,9 @@ var (
 	faultUTF8    = &fault{"is not valid UTF-8", "write the name in UTF-8 or as A-labels (xn--…)"}
 	faultLabel63 = &fault{"has a label longer than 63 octets", "check for a missing dot; accented letters count as several octets"}
 )
+
+// dots replaces the other full stops that an input method may give (RFC 3490 section 3.1).
+var dots = strings.NewReplacer("\u3002", ".", "\uFF0E", ".", "\uFF61", ".")
 
 // NormalizeFQDN returns name as a lower-case A-label FQDN without its trailing
 // dot. Unlike [ParseSeed] it takes any name that the DNS can be asked about: a
@@ -70,7 +74,7 @@ func normalize(host string, strict bool) (string, *fault) {
 	if bad := checkText(host); bad != nil {
 		return "", bad
 	}
-	host = strings.NewReplacer("。", ".", "．", ".", "｡", ".").Replace(host)
+	host = dots.Replace(host)
 	host = norm.NFC.String(strings.ToLower(host))
 	host = strings.TrimSuffix(host, ".")
 	if isAddress(host) {
@@ -97,6 +101,8 @@ func normalize(host string, strict bool) (string, *fault) {
 		return "", faultLong
 	case isNumber(last):
 		return "", faultNumber
+	case strict && len(last) == 1:
+		return "", faultTLD
 	}
 	return string(name), nil
 }

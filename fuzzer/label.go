@@ -50,6 +50,9 @@ func appendLabel(dst []byte, label []rune) (_ []byte, ok bool) {
 			return appendLabelSlow(dst, label)
 		}
 	}
+	if !plain && len(acePrefix)+n > maxLabelLen {
+		return dst, false // Punycode never has fewer octets than the label has characters
+	}
 	start := len(dst)
 	if plain {
 		for _, r := range label {
@@ -66,40 +69,34 @@ func appendLabel(dst []byte, label []rune) (_ []byte, ok bool) {
 }
 
 func appendLabelSlow(dst []byte, label []rune) ([]byte, bool) {
-	for _, r := range label {
-		if r < 0x80 && !isLDH(r) || r == '。' || r == '．' || r == '｡' {
-			return dst, false
-		}
-	}
 	text := string(label)
 	ascii, err := registration.ToASCII(text)
 	if err != nil {
 		return dst, false
 	}
-	if decoded, found := strings.CutPrefix(text, acePrefix); found && !decodesWell(text, decoded) {
+	if strings.HasPrefix(text, acePrefix) {
+		if ascii != text || !isALabel(text) {
+			return dst, false
+		}
+	} else if !pvalid(label) {
 		return dst, false
 	}
 	return append(dst, ascii...), true
 }
 
-// decodesWell reports whether the A-label ace is the one spelling of the
-// U-label it stands for, and that U-label has its hyphens where it may
-// (RFC 5890 section 2.3.2.1: a fake A-label is no A-label).
-func decodesWell(ace, encoded string) bool {
-	if encoded == "" || strings.HasSuffix(encoded, "-") {
-		return false
-	}
+// isALabel reports whether ace, in form an A-label, is the one spelling of a
+// valid U-label (RFC 5890 section 2.3.2.1: a fake A-label is no A-label).
+func isALabel(ace string) bool {
 	text, err := registration.ToUnicode(ace)
-	if err != nil || text == ace {
+	if err != nil || text == ace || text == "" {
 		return false
 	}
 	label := []rune(text)
-	n := len(label)
-	if label[0] == '-' || label[n-1] == '-' || n >= 4 && label[2] == '-' && label[3] == '-' {
+	if n := len(label); label[0] == '-' || label[n-1] == '-' || n >= 4 && label[2] == '-' && label[3] == '-' {
 		return false
 	}
 	again, err := registration.ToASCII(text)
-	return err == nil && again == ace
+	return err == nil && again == ace && pvalid(label)
 }
 
 // isLDH reports whether r is a lower-case letter, digit or hyphen of ASCII.
@@ -111,14 +108,14 @@ func isLDH(r rune) bool {
 // our tables) take the slow path.
 const inertLimit = 0xB000
 
-// inertLetters marks the lower-case Latin, Greek and Cyrillic letters that
+// inertLetters marks the lower-case and caseless Latin, Greek and Cyrillic letters that
 // package idna allows by themselves. Such letters run left to right, take part
 // in no contextual rule and compose with nothing but combining marks, so a
 // label of them and of LDH is valid if each is.
 var inertLetters = sync.OnceValue(func() *[inertLimit / 64]uint64 {
 	var table [inertLimit / 64]uint64
 	for r := rune(0x80); r < inertLimit; r++ {
-		if !unicode.Is(unicode.Ll, r) || !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic) {
+		if !unicode.In(r, unicode.Ll, unicode.Lo) || !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic) {
 			continue
 		}
 		if _, err := registration.ToASCII(string(r)); err == nil {

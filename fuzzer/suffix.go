@@ -32,14 +32,19 @@ func split(name string) (sub, label, suffix string, ok bool) {
 	if suffix == name {
 		suffix = icannSuffix(name)
 	}
-	rest, found := strings.CutSuffix(name, "."+suffix)
-	if !found || rest == "" {
+	rest := before(name, suffix)
+	if rest == "" {
 		return "", "", suffix, false
 	}
 	if i := strings.LastIndexByte(rest, '.'); i >= 0 {
 		return rest[:i], rest[i+1:], suffix, true
 	}
 	return "", rest, suffix, true
+}
+
+// before returns what stands in front of the dot and the suffix, "" if nothing does.
+func before(name, suffix string) string {
+	return name[:max(0, len(name)-len(suffix)-1)]
 }
 
 // site returns the part of name that one registrant holds, counting the private
@@ -59,9 +64,8 @@ func site(name string) string {
 // section of the public suffix list alone: foo.bar.github.io → github.io. An
 // unknown TLD counts as a suffix of one label. It is "" for a bare suffix.
 func Registrable(fqdn string) string {
-	suffix := icannSuffix(fqdn)
-	rest, found := strings.CutSuffix(fqdn, "."+suffix)
-	if !found || rest == "" {
+	rest := before(fqdn, icannSuffix(fqdn))
+	if rest == "" {
 		return ""
 	}
 	return fqdn[strings.LastIndexByte(rest, '.')+1:]

@@ -1,0 +1,34 @@
+package fuzzer
+
+import "testing"
+
+// BenchmarkPermute counts and streams a whole set; names/s counts variants.
+func BenchmarkPermute(b *testing.B) {
+	for _, domain := range []string{"example.com", "microsoftonline.com", "verylongbrandnamewithmanycharacters.com"} {
+		seed := mustSeed(b, domain)
+		for name, passes := range map[string][]Pass{
+			"standard": {Standard(GeneralWords(), CommonSuffixes())},
+			"contract": ContractPasses(seed, Lists{}),
+		} {
+			b.Run(domain+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				n := 0
+				for b.Loop() {
+					for range Permute(seed, passes...).All() {
+						n++
+					}
+				}
+				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "names/s")
+			})
+		}
+	}
+}
+
+func BenchmarkPermuteDNSTwist(b *testing.B) {
+	seed := mustSeed(b, "verylongbrandnamewithmanycharacters.com")
+	pass := DNSTwist([]string{"secure", "login"}, []string{"com", "net"})
+	b.ReportAllocs()
+	for b.Loop() {
+		PermuteDNSTwist(seed, pass)
+	}
+}
