@@ -48,6 +48,22 @@ type trackedConn struct {
 	set *connSet
 }
 
+// Write marks an error: a broker acts on whole requests only, so of a request
+// that could not be written to its end nothing was appended.
+func (c *trackedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && n < len(b) {
+		err = &unsentError{err}
+	}
+	return n, err
+}
+
+// unsentError is an error of writing a request.
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return e.err.Error() }
+func (e *unsentError) Unwrap() error { return e.err }
+
 func (c *trackedConn) Close() error {
 	c.set.mu.Lock()
 	delete(c.set.conns, c)

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ type delivery struct {
 	wire      []byte // nil until encoded; the same on every attempt
 	gen       int    // of the metadata used by the last attempt
 	ambiguous bool   // an attempt's answer was lost: the batch may be in the log
+	doubted   bool   // and that is in the books
 	renewals  int    // producer identities lost on the way
 }
 
@@ -42,6 +44,7 @@ func (l *lane) deliver(g gate, items []*item, part bool) {
 	if d.ambiguous && v.class != classAcked {
 		// Its sequence numbers may be in the log: no other bytes may use them.
 		k.session.drop(l.gen)
+		d.doubt()
 	}
 	switch v.class {
 	case classAcked:
@@ -52,9 +55,6 @@ func (l *lane) deliver(g gate, items []*item, part bool) {
 		if len(items) == 1 {
 			k.bury(items[0], l.t.name, tr.made, v)
 			return
-		}
-		if d.ambiguous {
-			k.books.ambiguous(len(items))
 		}
 		l.deliver(g, items[:len(items)/2], true)
 		l.deliver(g, items[len(items)/2:], true)
@@ -84,6 +84,9 @@ func (d *delivery) run(tr *tries) verdict {
 		if v.class == classSession {
 			k.session.drop(d.l.gen)
 			d.wire = nil
+			if d.ambiguous {
+				d.doubt()
+			}
 			if d.renewals++; d.renewals <= 2 {
 				k.cfg.Log.Info("Kafka no longer knows our producer id, taking a new one",
 					"topic", d.l.t.name, "partition", d.l.partition, "cause", v.code.Title())
@@ -97,6 +100,15 @@ func (d *delivery) run(tr *tries) verdict {
 		if !tr.again(v) {
 			return v
 		}
+	}
+}
+
+// doubt books, once, that these messages may come to be in the topic twice:
+// the sequence numbers that would have shown it are given up.
+func (d *delivery) doubt() {
+	if !d.doubted {
+		d.doubted = true
+		d.l.k.books.ambiguous(len(d.items))
 	}
 }
 
@@ -126,6 +138,9 @@ func (d *delivery) attempt() verdict {
 		RawRecords: protocol.RawRecordSet{Reader: p},
 	})
 	taken := p.keep()
+	if _, unsent := errors.AsType[*unsentError](err); unsent {
+		return judge(err, false)
+	}
 	switch {
 	case err != nil && !taken:
 		err = k.cluster.explain(ctx, l.t.name, l.partition, err)

@@ -171,47 +171,45 @@ func (k *Kafka) enter() bool {
 }
 
 // offer brings the messages to their lanes, as far as there is room and the
-// context lives. What a breaker keeps from Kafka is spooled by the caller
-// itself, so that an outage does not queue it behind a probe.
+// context lives.
 func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message) {
-	var held []*item
-	var cause error
-	keep := func() {
-		if len(held) > 0 {
-			k.store(held, false, cause)
-			held = nil
-		}
-	}
+	first := 0 // of those that have room and are not in their lane
 	for i := range msgs {
 		it := &items[i]
 		it.msg, it.call = msgs[i], c
 		it.size = min(int64(len(it.msg.Key)+len(it.msg.Value)+itemOverhead), int64(k.cfg.QueueBytes))
-		if !k.room.TryAcquire(it.size) {
-			keep() // it holds room itself
-			if err := k.room.Acquire(ctx, it.size); err != nil {
-				for j := range items[i:] {
-					items[i+j].state.Store(itemTaken)
-				}
-				c.settle(len(items)-i, Receipt{}, err, false)
-				break
-			}
+		if k.room.TryAcquire(it.size) {
+			continue
 		}
-		k.books.accept(1)
-		if why := k.enqueue(it); why != nil {
-			it.state.Store(itemTaken)
-			held, cause = append(held, it), why
+		k.enqueue(items[first:i]) // they hold room themselves
+		first = i
+		if err := k.room.Acquire(ctx, it.size); err != nil {
+			for j := range items[i:] {
+				items[i+j].state.Store(itemTaken)
+			}
+			c.settle(len(items)-i, Receipt{}, err, false)
+			return
 		}
 	}
-	keep()
+	k.enqueue(items[first:])
 }
 
-// enqueue puts the item into its lane, or returns why a breaker forbids it.
-func (k *Kafka) enqueue(it *item) error {
+// enqueue puts items into their lanes. What a breaker keeps from Kafka is
+// spooled here, by the caller, so that it does not queue behind a probe.
+func (k *Kafka) enqueue(items []item) {
+	k.books.accept(len(items))
 	now := time.Now()
-	if k.brk.blocked(now) {
-		return gate{&k.brk}.blockedCause()
+	for len(items) > 0 {
+		n := 1
+		for n < len(items) && items[n].msg.Topic == items[0].msg.Topic {
+			n++
+		}
+		held, cause := k.topic(items[0].msg.Topic).enqueue(items[:n], now)
+		if len(held) > 0 {
+			k.store(held, false, cause)
+		}
+		items = items[n:]
 	}
-	return k.topic(it.msg.Topic).enqueue(it, now)
 }
 
 func (g gate) blockedCause() error {
@@ -245,9 +243,6 @@ func (k *Kafka) withdraw(ctx context.Context, items []item) {
 // store makes taken items durable on this machine, after Kafka did not take
 // them. ambiguous says that they may be in the topic.
 func (k *Kafka) store(items []*item, ambiguous bool, cause error) {
-	if ambiguous {
-		k.books.ambiguous(len(items))
-	}
 	if k.spool == nil {
 		k.finish(items, Receipt{}, cause, ambiguous)
 		return

@@ -28,11 +28,13 @@ type lane struct {
 // batchRecords bounds the records of a batch.
 const batchRecords = 10_000
 
-func (l *lane) push(it *item) {
+func (l *lane) push(items []*item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, it)
-	l.bytes += it.size
+	l.queue = append(l.queue, items...)
+	for _, it := range items {
+		l.bytes += it.size
+	}
 	if !l.running {
 		l.running = true
 		l.k.inside.Add(1)

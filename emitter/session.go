@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -72,13 +73,12 @@ func (s *session) ask(ctx context.Context) (id int64, epoch int16, err error) {
 	for {
 		for _, i := range order {
 			id, epoch, err = s.askBroker(ctx, s.cfg.Brokers[i])
-			if err == nil || ctx.Err() != nil {
-				return id, epoch, err
+			if _, answered := errors.AsType[kafka.Error](err); err == nil || answered || ctx.Err() != nil {
+				break
 			}
 		}
-		v := judge(err, false)
-		if v.code != kafka.GroupLoadInProgress && v.code != kafka.GroupCoordinatorNotAvailable {
-			return 0, 0, err
+		if !errors.Is(err, kafka.GroupLoadInProgress) && !errors.Is(err, kafka.GroupCoordinatorNotAvailable) {
+			return id, epoch, err
 		}
 		if !pauseFor(ctx, pause) {
 			return 0, 0, err

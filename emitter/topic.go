@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -31,31 +32,76 @@ type topic struct {
 	resolving bool
 }
 
-// enqueue puts the item into its lane, or returns why a breaker forbids it.
-func (t *topic) enqueue(it *item, now time.Time) error {
-	if t.brk.blocked(now) {
-		return gate{&t.brk}.blockedCause()
+// enqueue puts the items into their lanes, in their order, but for those that
+// a breaker forbids: they are returned, taken, with the breaker's cause.
+func (t *topic) enqueue(items []item, now time.Time) (held []*item, cause error) {
+	g := gate{&t.k.brk, &t.brk}
+	if g.blocked(now) {
+		return takeAll(items), g.blockedCause()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.parts) == 0 {
-		if len(t.pending) == 0 {
-			t.head = it.msg.Key
-		}
-		t.pending = append(t.pending, it)
-		if !t.resolving {
-			t.resolving = true
-			t.k.inside.Add(1)
-			go t.resolve()
-		}
-		return nil
+		t.wait(items)
+		return nil, nil
 	}
-	l := t.lane(it.msg.Key)
-	if l.brk.blocked(now) {
-		return gate{&l.brk}.blockedCause()
+	for l, mine := range t.sort(items) {
+		if l.brk.blocked(now) {
+			cause = gate{&l.brk}.blockedCause()
+			for _, it := range mine {
+				it.take()
+			}
+			held = append(held, mine...)
+			continue
+		}
+		l.push(mine)
 	}
-	l.push(it)
-	return nil
+	return held, cause
+}
+
+// takeAll takes items that no one else knows yet.
+func takeAll(items []item) []*item {
+	out := make([]*item, len(items))
+	for i := range items {
+		items[i].take()
+		out[i] = &items[i]
+	}
+	return out
+}
+
+// wait makes the items wait until the partitions are known; t.mu is held.
+func (t *topic) wait(items []item) {
+	if len(t.pending) == 0 {
+		t.head = items[0].msg.Key
+	}
+	for i := range items {
+		t.pending = append(t.pending, &items[i])
+	}
+	if !t.resolving {
+		t.resolving = true
+		t.k.inside.Add(1)
+		go t.resolve()
+	}
+}
+
+// sort yields the items of each lane, in their order; t.mu is held.
+func (t *topic) sort(items []item) iter.Seq2[*lane, []*item] {
+	return func(yield func(*lane, []*item) bool) {
+		if len(items) == 1 {
+			yield(t.lane(items[0].msg.Key), []*item{&items[0]})
+			return
+		}
+		mine := make([][]*item, len(t.lanes))
+		for i := range items {
+			l := t.lane(items[i].msg.Key)
+			mine[l.partition] = append(mine[l.partition], &items[i])
+		}
+		for i, its := range mine {
+			if len(its) > 0 && !yield(t.lanes[i], its) {
+				return
+			}
+		}
+	}
 }
 
 // lane picks the partition as Kafka's Java client does; t.mu is held.
@@ -152,7 +198,7 @@ func (t *topic) route(n int) {
 	t.resize(n)
 	t.resolving = false
 	for _, it := range t.pending {
-		t.lane(it.msg.Key).push(it)
+		t.lane(it.msg.Key).push([]*item{it})
 	}
 	t.pending = nil
 }
