@@ -26,18 +26,27 @@ const (
 	headerEnd  = atBatch + 61
 )
 
+// recordOverhead is the most that a record adds to its key and value: lengths
+// and deltas as varints.
+const recordOverhead = 32
+
 // encodeBatch returns the wire bytes of one idempotent batch. kafka-go writes
 // -1 for producer, epoch and sequence whatever it is given, so they are set
 // afterwards and the checksum computed again.
 func encodeBatch(items []*item, codec compress.Compression, p producer, seq int32, now time.Time) ([]byte, error) {
 	recs := make([]kafka.Record, len(items))
+	size := headerEnd
 	for i, it := range items {
 		recs[i] = kafka.Record{Time: now, Value: kafka.NewBytes(it.msg.Value)}
 		if it.msg.Key != "" {
 			recs[i].Key = kafka.NewBytes([]byte(it.msg.Key))
 		}
+		size += len(it.msg.Key) + len(it.msg.Value) + recordOverhead
 	}
 	var buf bytes.Buffer
+	if codec == compress.None {
+		buf.Grow(size)
+	}
 	set := protocol.RecordSet{Version: 2, Attributes: protocol.Attributes(codec), Records: protocol.NewRecordReader(recs...)}
 	if _, err := set.WriteTo(&buf); err != nil {
 		return nil, err

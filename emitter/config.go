@@ -46,7 +46,10 @@ type KafkaConfig struct {
 	// QueueBytes bounds the keys and values inside the emitter; Emit waits
 	// when they are more. Default 32 MiB.
 	QueueBytes int
-	// Compression is none, gzip, snappy, lz4 or zstd. Default lz4.
+	// Compression is none, gzip, snappy, lz4 or zstd. Default none: every
+	// reader understands it, while Python's need a package for each of the
+	// last three. kafka-go's lz4 announces blocks of 4 MiB, which some readers
+	// set aside for each batch, however small.
 	Compression string
 	// CreateTopics lets the emitter create a missing topic: 12 partitions,
 	// replication of at most 3, min.insync.replicas 2 where that fits, 7 days.
@@ -72,7 +75,7 @@ func (c *KafkaConfig) setDefaults() {
 	def(&c.BreakerPeriod, 10*time.Second)
 	def(&c.BatchBytes, 512<<10)
 	def(&c.QueueBytes, 32<<20)
-	def(&c.Compression, "lz4")
+	def(&c.Compression, "none")
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: dialLimit}).DialContext
 	}

@@ -223,6 +223,9 @@ func (k *Kafka) trip(g gate, tr *tries, v verdict, cause error) {
 				"concerns", tr.concerns(at), "retry_after", k.cfg.BreakerPeriod)
 		}
 	}
+	if at > scopeCluster {
+		cause = nil // Kafka itself answers
+	}
 	k.health.note(cause)
 }
 

@@ -291,7 +291,7 @@ func TestOnePartitionOut(t *testing.T) {
 	if !strings.Contains(r.log.String(), `concerns="partition 2 of topic domains.candidates"`) {
 		t.Errorf("log:\n%s", r.log)
 	}
-	if hl := r.Health(); !hl.Reachable && len(hl.Problems) != 1 {
+	if hl := r.Health(); !hl.Reachable || len(hl.Problems) != 1 {
 		t.Errorf("health: %+v", hl)
 	}
 }
@@ -306,6 +306,13 @@ func TestMissingTopic(t *testing.T) {
 	want := `level=WARN msg="Topic domains.candidates does not exist on the brokers, its events go to the spool" events=10 hint="create it (kafka-topics --create --topic domains.candidates`
 	if r.log.count(want) != 1 || r.log.count("Send failed") != 0 {
 		t.Errorf("log:\n%s", r.log)
+	}
+	if h := r.Health(); !h.Reachable || len(h.Problems) != 1 || !strings.HasPrefix(h.Problems[0], "topic domains.candidates: ") {
+		t.Errorf("health: %+v", h)
+	}
+	err := r.Check(t.Context(), testTopic)
+	if ke, ok := errors.AsType[*KafkaError](err); !ok || ke.Code != 3 || !r.Health().Reachable {
+		t.Errorf("Check: %v", err)
 	}
 	// Another topic is not concerned.
 	m := msg("a.example", 1)

@@ -14,14 +14,15 @@ import (
 type Health struct {
 	// Known is false until something was sent or Check was called.
 	Known bool
-	// Reachable is whether Kafka answered last, and its breaker is closed.
+	// Reachable is whether Kafka answered last, and its breaker is closed. It
+	// may be true though no event gets through: see Problems.
 	Reachable bool
 	// Since is when Reachable last changed.
 	Since time.Time
 	// Cause says why Kafka is not reachable; nil if it is.
 	Cause error
-	// Problems names the topics and partitions that do not take events though
-	// Kafka is reachable, each with its cause.
+	// Problems names what does not take events now (all of Kafka, topics,
+	// partitions), each with its cause. Those events go to the spool.
 	Problems []string
 }
 
@@ -82,8 +83,9 @@ func (k *Kafka) openBreakers() []string {
 	return out
 }
 
-// Check asks Kafka for the topic's metadata afresh and remembers the answer
-// for Health. A missing topic is an error too.
+// Check asks Kafka for the topic's metadata afresh, within RequestTimeout, and
+// remembers for Health whether an answer came. A missing topic is an error too:
+// a *KafkaError, as all others.
 func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
 	defer cancel()
@@ -96,7 +98,11 @@ func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	}
 	v := judge(err, false)
 	cause := &KafkaError{Topic: topicName, Code: int(v.code), Err: err, hint: hintFor(topicName, v)}
-	k.health.note(cause)
+	if v.code == 0 || v.class == classConfig && v.scope == scopeCluster {
+		k.health.note(cause)
+	} else {
+		k.health.note(nil) // an answer about the topic: Kafka is there
+	}
 	return cause
 }
 
