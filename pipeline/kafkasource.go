@@ -154,13 +154,25 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 	}
 }
 
+// setUnready notes why the group is not joined and tells the operator of each
+// new reason. What is a part of a group's normal life, such as a coordinator
+// that a new cluster has yet to choose, is no warning.
 func (s *KafkaSource) setUnready(err error) {
+	level := slog.LevelWarn
+	var code kafka.Error
+	if errors.As(err, &code) {
+		err = errors.New(code.Title()) // the whole text explains the protocol
+		switch code {
+		case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.RebalanceInProgress:
+			level = slog.LevelInfo
+		}
+	}
 	s.mu.Lock()
 	known := s.unready != nil && s.unready.Error() == err.Error()
 	s.unready = err
 	s.mu.Unlock()
 	if !known {
-		s.cfg.Log.Warn("cannot join the consumer group; trying again",
+		s.cfg.Log.Log(context.Background(), level, "the consumer group is not joined yet; trying again",
 			"group", s.cfg.Group, "topic", s.cfg.Topic, "cause", err)
 	}
 }
