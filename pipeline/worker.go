@@ -33,9 +33,14 @@ type Worker struct {
 	total Summary
 }
 
-// maxUnanswered is the share of unknown names beyond which a scan says nothing
-// about the seed: the resolvers are gone, and the seed waits for them.
-const maxUnanswered = 0.5
+// A scan with a greater share of unknown names than maxUnanswered says nothing
+// about its seed and is begun again: for as long as no resolver answers at all,
+// and maxRescans times while they do, because then it may be the seed's own
+// suffix that is broken for good.
+const (
+	maxUnanswered = 0.5
+	maxRescans    = 3
+)
 
 // Total is the sum over all finished scans. Safe for concurrent use.
 func (w *Worker) Total() Summary {
@@ -92,10 +97,13 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 	defer context.AfterFunc(d.Context, cancel)()
 	w.Metrics.begin()
 	defer w.Metrics.end()
-	for {
+	for rescans := 0; ; {
 		summary, err := w.Scanner.Scan(ctx, d.Seed)
-		if err == nil {
-			err = unanswered(summary)
+		if err == nil && float64(summary.Unknown) > maxUnanswered*float64(summary.Generated) {
+			alive := w.Scanner.Resolver.Check(ctx) == nil
+			if rescans++; !alive || rescans <= maxRescans {
+				err = fmt.Errorf("the resolvers gave no answer for %d of %d names", summary.Unknown, summary.Generated)
+			}
 		}
 		if err == nil {
 			w.report(d.Seed, summary)
@@ -115,13 +123,6 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 	}
 }
 
-func unanswered(s Summary) error {
-	if float64(s.Unknown) > maxUnanswered*float64(s.Generated) {
-		return fmt.Errorf("the resolvers gave no answer for %d of %d names", s.Unknown, s.Generated)
-	}
-	return nil
-}
-
 // report logs the end of a seed in the words that its operators know. A figure
 // of trouble is named only where there is some.
 func (w *Worker) report(seed Seed, s Summary) {
@@ -131,6 +132,9 @@ func (w *Worker) report(seed Seed, s Summary) {
 	attrs := []any{"seed", seed.FQDN, "brand", seed.Brand, "scan", seed.Scan, "generated", s.Generated, "registered", s.Registered, "absent", s.Absent}
 	if s.Unknown > 0 {
 		attrs = append(attrs, "unknown", s.Unknown)
+	}
+	if float64(s.Unknown) > maxUnanswered*float64(s.Generated) {
+		w.Log.Warn(fmt.Sprintf("%d of %d names of %s could not be found out", s.Unknown, s.Generated, seed.FQDN), attrs...)
 	}
 	w.Log.Info(fmt.Sprintf("Completed %s: %d unique variants emitted", seed.FQDN, s.Candidates), attrs...)
 	switch r := s.Receipt; {

@@ -265,18 +265,35 @@ func TestWorkerScansAgainUntilEverythingIsDurable(t *testing.T) {
 	}
 }
 
-// Resolvers that answer nothing are no reason to call a brand clean.
+// broken has no answer for three of bank.com's four omissions.
+const broken = ";! ban.com. SERVFAIL\n;! bak.com. SERVFAIL\n;! bnk.com. SERVFAIL\ncom. SOA a. b. 1 1 1 1 1\n"
+
+// While no resolver answers at all, a seed waits: silence is no reason to call
+// a brand clean.
 func TestWorkerWaitsForTheResolvers(t *testing.T) {
 	sink := &memory{}
 	var log bytes.Buffer
-	s := newScanner(t, ";! ban.com. SERVFAIL\n;! bak.com. SERVFAIL\n;! bnk.com. SERVFAIL\ncom. SOA a. b. 1 1 1 1 1\n", sink)
+	server, err := resolvertest.Start(broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := resolver.New(resolver.Config{Upstreams: []string{server.Addr()}, Attempts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	server.Close() // from now on nobody listens there
+	s := newScanner(t, testZone, sink)
+	s.Resolver = r
 	source := &oneSeed{bank(t, FromCSV), make(chan error, 1)}
 	w := newWorker(s, &log, source)
 	w.DrainTimeout = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	eventually(t, "the seed's record came twice: the scan was begun again", func() bool { return len(sink.of(testTopics.Crawl)) >= 2 })
+	eventually(t, "the seed's record came often: the scan is begun again and again", func() bool {
+		return len(sink.of(testTopics.Crawl)) > maxRescans+1
+	})
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -284,8 +301,28 @@ func TestWorkerWaitsForTheResolvers(t *testing.T) {
 	if err := <-source.done; !errors.Is(err, context.Canceled) {
 		t.Errorf("acknowledged with %v, want not finished", err)
 	}
-	if !strings.Contains(log.String(), "the resolvers gave no answer for 3 of 4 names") {
+	if !strings.Contains(log.String(), "the resolvers gave no answer for 4 of 4 names") {
 		t.Errorf("log:\n%s", &log)
+	}
+}
+
+// A suffix that is broken for good does not hold up its seed for ever.
+func TestWorkerGivesUpOnABrokenSuffix(t *testing.T) {
+	sink := &memory{}
+	var log bytes.Buffer
+	source := &oneSeed{bank(t, FromCSV), make(chan error, 1)}
+	w := newWorker(newScanner(t, broken, sink), &log, source)
+	if err := w.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-source.done; err != nil {
+		t.Errorf("done with %v", err)
+	}
+	if scans := len(sink.of(testTopics.Crawl)); scans != maxRescans+1 {
+		t.Errorf("%d scans, want %d", scans, maxRescans+1)
+	}
+	if !strings.Contains(log.String(), "3 of 4 names of bank.com could not be found out") || w.Total().Unknown != 3 {
+		t.Errorf("total %+v, log:\n%s", w.Total(), &log)
 	}
 }
 
