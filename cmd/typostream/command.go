@@ -24,8 +24,17 @@ func newCommand(t *terminal) *cli.Command {
 		Version:               version(),
 		Description:           exitCodesHelp,
 		EnableShellCompletion: true,
-		Suggest:               true,
-		HideHelpCommand:       true, // --help does it
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden, c.Usage = false, "print the completion script of a shell: bash, zsh, fish or pwsh"
+			c.Action = func(_ context.Context, cmd *cli.Command) error {
+				if cmd.Args().Present() {
+					return usagef("there are bash, zsh, fish and pwsh", "no completion for %q", cmd.Args().First())
+				}
+				return usagef("typostream completion bash; there are zsh, fish and pwsh too", "no shell named")
+			}
+		},
+		Suggest:         true,
+		HideHelpCommand: true, // --help does it
 		Commands: []*cli.Command{
 			scanCommand(t), generateCommand(t), resolveCommand(t), workerCommand(t), replayCommand(t), configCommand(t), versionCommand(t),
 		},
@@ -71,8 +80,11 @@ func (t *terminal) command(cmd *cli.Command, options []option, action func(conte
 func versionCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version",
-		Action: func(context.Context, *cli.Command) error {
-			_, err := fmt.Fprintln(t.stdout, "typostream", version())
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return usagef("", "version takes no arguments (got %q)", cmd.Args().First())
+			}
+			_, err := fmt.Fprintln(t.output(), "typostream", version())
 			return err
 		},
 	}

@@ -17,6 +17,9 @@ func configCommand(t *terminal) *cli.Command {
 		Description: "Takes the worker's options, so that a command line can be tried out; secrets are not printed.",
 		Flags:       append(flags(options), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return usagef("its options are those of typostream worker", "config takes no arguments (got %q)", cmd.Args().First())
+			}
 			var s settings
 			all, err := assign(&s, options, cmd, t.lookupEnv)
 			if err != nil {
@@ -39,7 +42,7 @@ func (a assigned) shown() string {
 }
 
 func (t *terminal) printConfig(all []assigned) error {
-	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(t.output(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SETTING\tVALUE\tSOURCE\tENVIRONMENT")
 	for _, a := range all {
 		value := a.shown()
@@ -62,7 +65,7 @@ func (t *terminal) printConfigJSON(all []assigned) error {
 	for _, a := range all {
 		settings = append(settings, setting{a.option.name, a.shown(), a.from.String(), a.option.env})
 	}
-	encoder := json.NewEncoder(t.stdout)
+	encoder := json.NewEncoder(t.output())
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(settings)
 }

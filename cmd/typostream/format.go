@@ -31,13 +31,13 @@ func newResultWriter(w *bufio.Writer, format string, all bool) resultWriter {
 	case "jsonl":
 		return &eventLines{w}
 	case "json":
-		return &collector{print: func(rows []row) error { return printJSON(w, rows) }, all: all}
+		return &collector{w: w, print: printJSON, all: all}
 	case "csv":
-		return &collector{print: func(rows []row) error { return printCSV(w, rows) }, all: all}
+		return &collector{w: w, print: printCSV, all: all}
 	case "list":
-		return &collector{print: func(rows []row) error { return printList(w, rows) }, all: all}
+		return &collector{w: w, print: printList, all: all}
 	default:
-		return &collector{print: func(rows []row) error { return printTable(w, rows) }, all: all}
+		return &collector{w: w, print: printTable, all: all}
 	}
 }
 
@@ -74,8 +74,9 @@ type row struct {
 // collector keeps the rows to sort them by seed and then, as dnstwist does, by
 // fuzzer and domain.
 type collector struct {
+	w     *bufio.Writer
 	all   bool
-	print func([]row) error
+	print func(*bufio.Writer, []row) error
 	rows  []row
 }
 
@@ -97,7 +98,10 @@ func (c *collector) end() error {
 	slices.SortStableFunc(c.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(a.Fuzzer, b.Fuzzer), cmp.Compare(a.Domain, b.Domain))
 	})
-	return c.print(c.rows)
+	if err := c.print(c.w, c.rows); err != nil {
+		return err
+	}
+	return c.w.Flush() // before the tally, which follows on the same terminal
 }
 
 func printJSON(w *bufio.Writer, rows []row) error {

@@ -58,6 +58,9 @@ func generateCommand(t *terminal) *cli.Command {
 		if err := tally.err(in.name); err != nil {
 			return err
 		}
+		if tally.bad > 0 {
+			t.say("%s of %s; %s refused", plural(printer.count, "name"), plural(tally.good, "seed"), plural(tally.bad, "input"))
+		}
 		return printer.end()
 	})
 }
@@ -65,13 +68,14 @@ func generateCommand(t *terminal) *cli.Command {
 // variantPrinter prints variants as they come. Its JSON array is that of
 // dnstwist: four spaces, keys in order.
 type variantPrinter struct {
-	w       *bufio.Writer
-	format  string
-	all     bool // tell every algorithm and the pass, not only the first
-	started bool
+	w      *bufio.Writer
+	format string
+	all    bool // tell every algorithm and the pass, not only the first
+	count  int
 }
 
 func (p *variantPrinter) print(v fuzzer.Variant) error {
+	p.count++
 	if p.format == "list" {
 		_, err := fmt.Fprintln(p.w, v.FQDN)
 		return err
@@ -94,8 +98,8 @@ func (p *variantPrinter) print(v fuzzer.Variant) error {
 		return err
 	}
 	separator := ",\n    "
-	if !p.started {
-		separator, p.started = "[\n    ", true
+	if p.count == 1 {
+		separator = "[\n    "
 	}
 	_, err = p.w.WriteString(separator + string(text))
 	return err
@@ -106,7 +110,7 @@ func (p *variantPrinter) end() error {
 		return nil
 	}
 	text := "\n]\n"
-	if !p.started {
+	if p.count == 0 {
 		text = "[]\n"
 	}
 	_, err := p.w.WriteString(text)
@@ -125,12 +129,12 @@ func intoOneOf(target *string, values ...string) func(*settings, string, source)
 // closing and flushing let the end of an output count as an error of the whole.
 func closing(c io.Closer, err *error) {
 	if e := c.Close(); e != nil && *err == nil {
-		*err = fmt.Errorf("cannot write the output: %w", e)
+		*err = e
 	}
 }
 
 func flushing(w *bufio.Writer, err *error) {
 	if e := w.Flush(); e != nil && *err == nil {
-		*err = fmt.Errorf("cannot write the output: %w", e)
+		*err = e
 	}
 }

@@ -272,7 +272,7 @@ func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations
 // standard output.
 func (t *terminal) createOutput(path string) (io.WriteCloser, error) {
 	if path == "" || path == "-" {
-		return nopCloser{t.stdout}, nil
+		return t.output(), nil
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if path == os.DevNull {
@@ -285,7 +285,38 @@ func (t *terminal) createOutput(path string) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, usagef("", "cannot write %s: %w", path, cause(err))
 	}
-	return file, nil
+	return output{file, func() {}}, nil
+}
+
+// output says of every fault that it is one of the output.
+type output struct {
+	io.WriteCloser
+	before func() // each write
+}
+
+// output is standard output. On a terminal it shares the screen with the
+// status line.
+func (t *terminal) output() output {
+	before := func() {}
+	if isTerminal(t.stdout) {
+		before = t.stderr.wipe
+	}
+	return output{nopCloser{t.stdout}, before}
+}
+
+func (o output) Write(p []byte) (int, error) {
+	o.before()
+	n, err := o.WriteCloser.Write(p)
+	return n, outputFault(err)
+}
+
+func (o output) Close() error { return outputFault(o.WriteCloser.Close()) }
+
+func outputFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot write the output: %w", cause(err))
 }
 
 type nopCloser struct{ io.Writer }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // logger writes to standard error: JSON objects for the worker, lines for a
@@ -50,14 +52,16 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, err := fmt.Fprintf(h.w, "typostream: %s%s\n", prefix, text)
+	_, err := fmt.Fprintf(h.w, "typostream: %s%s\n", prefix, printable(text))
 	return err
 }
 
 func writeAttr(b *strings.Builder, a slog.Attr) {
 	value := a.Value.Resolve().String()
-	if strings.ContainsAny(value, " \"\n\r\t\x1b") {
-		value = fmt.Sprintf("%q", value)
+	if value == "" || strings.ContainsFunc(value, func(r rune) bool {
+		return r <= ' ' || r == '"' || r == '=' || r == '(' || r == ')' || !unicode.IsPrint(r)
+	}) {
+		value = strconv.Quote(value)
 	}
 	fmt.Fprintf(b, " %s=%s", a.Key, value)
 }

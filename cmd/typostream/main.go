@@ -13,8 +13,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Exit codes are an interface; the README has the same table.
@@ -33,16 +37,17 @@ func main() {
 // terminal is the command's surroundings: everything that main took from the
 // process, passed on so that tests can give their own.
 type terminal struct {
-	lookupEnv      func(string) (string, bool)
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	lookupEnv func(string) (string, bool)
+	stdin     io.Reader
+	stdout    io.Writer
+	stderr    *screen
 }
 
 // run is the whole command; only main knows the process. The first SIGINT or
 // SIGTERM ends ctx, so that work in progress is finished; the second ends run at
 // once, whatever is still going on.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &terminal{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
+	t := &terminal{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: &screen{w: stderr}}
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
 	signals := make(chan os.Signal, 2)
@@ -58,7 +63,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 			return code
 		case <-signals:
 			if signalled.Swap(true) {
-				fmt.Fprintln(stderr, "typostream: stopped by a second signal")
+				t.say("stopped by a second signal")
 				return exitInterrupted
 			}
 			drain()
@@ -77,7 +82,7 @@ func (t *terminal) exitCode(err error, signalled func() bool) int {
 	case err == nil:
 		return exitDone
 	case signalled() && errors.Is(err, context.Canceled):
-		fmt.Fprintln(t.stderr, "typostream: interrupted")
+		t.say("interrupted")
 		return exitInterrupted
 	case errors.As(err, &usage):
 		t.complain(err)
@@ -93,14 +98,37 @@ func (t *terminal) exitCode(err error, signalled func() bool) int {
 
 // complain prints an error and, if some error of its chain knows one, a hint.
 func (t *terminal) complain(err error) {
-	fmt.Fprintf(t.stderr, "typostream: error: %s\n", err)
+	t.say("error: %s", err)
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		fmt.Fprintf(t.stderr, "typostream: hint: %s\n", hinted.Hint())
+		t.say("hint: %s", hinted.Hint())
 	}
 }
 
 // say prints a line for a person.
 func (t *terminal) say(format string, args ...any) {
-	fmt.Fprintf(t.stderr, "typostream: "+format+"\n", args...)
+	fmt.Fprintf(t.stderr, "typostream: %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+// printable is the text as one line without anything that a terminal obeys:
+// names of files and texts of strangers may hold escape sequences.
+func printable(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for i, r := range text {
+		switch {
+		case r == '\n':
+			b.WriteString("; ") // errors.Join
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }

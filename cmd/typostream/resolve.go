@@ -101,7 +101,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 			return err
 		}
 		if _, err := w.Write(append(line, '\n')); err != nil {
-			return fmt.Errorf("cannot write the output: %w", err)
+			return err
 		}
 		if live {
 			return w.Flush()

@@ -178,7 +178,7 @@ const parallelSeeds = 4
 func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 	scanCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	status := startStatus(r.t.stderr, r.now)
+	stopStatus := startStatus(r.t.stderr, r.now)
 	var tally inputTally
 	var scans errgroup.Group
 	scans.SetLimit(parallelSeeds)
@@ -204,7 +204,7 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 		})
 	}
 	err := scans.Wait()
-	status.end()
+	stopStatus()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -217,7 +217,7 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.results.end(); err != nil {
-		return fmt.Errorf("cannot write the output: %w", err)
+		return err
 	}
 	r.report(tally)
 	if ctx.Err() != nil {

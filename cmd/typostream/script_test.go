@@ -31,6 +31,7 @@ const patience = 40 * time.Second
 type world struct {
 	processes map[string]*process
 	kafka     *fakeKafka
+	dns       *resolvertest.Server // the newest
 }
 
 type worldKey struct{}
@@ -57,6 +58,7 @@ func setupScript(env *testscript.Env) error {
 //
 //	exits CODE COMMAND ARG...    run the command; its exit code must be CODE
 //	dns FILE [VARIABLE]          serve the zone in FILE; its address goes to $NAMESERVERS
+//	asked NAME                   wait until the newest server was asked about the name
 //	kafka TOPIC[:PARTITIONS]...  start a Kafka; its address goes to $KAFKA_BOOTSTRAP
 //	stopkafka                    stop it; with none running, $KAFKA_BOOTSTRAP becomes an address that nobody listens on
 //	produce TOPIC KEY FILE       publish the file without its last line feed; the key - is none
@@ -75,6 +77,7 @@ func setupScript(env *testscript.Env) error {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     cmdExits,
 	"dns":       cmdDNS,
+	"asked":     cmdAsked,
 	"kafka":     cmdKafka,
 	"stopkafka": cmdStopKafka,
 	"produce":   cmdProduce,
@@ -122,11 +125,21 @@ func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
 	server, err := resolvertest.StartFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Defer(server.Close)
+	worldOf(ts).dns = server
 	name := "NAMESERVERS"
 	if len(args) == 2 {
 		name = args[1]
 	}
 	ts.Setenv(name, server.Addr())
+}
+
+func cmdAsked(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "asked NAME")
+	server := worldOf(ts).dns
+	if server == nil {
+		ts.Fatalf("no dns was started")
+	}
+	await(ts, "a query for "+args[0], func() bool { return server.Queries(args[0], "") > 0 })
 }
 
 // process is a command that runs beside the script.
@@ -339,7 +352,6 @@ func cmdField(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdSorted(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "sorted stdout|FILE")
-	lines := strings.SplitAfter(ts.ReadFile(args[0]), "\n")
-	slices.Sort(lines)
+	lines := slices.Sorted(strings.Lines(ts.ReadFile(args[0])))
 	fmt.Fprint(ts.Stdout(), strings.Join(lines, ""))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -137,13 +138,17 @@ func setBrokers(s *settings, value string, _ source) error {
 	s.Brokers = splitList(value)
 	for i, broker := range s.Brokers {
 		host, port, err := net.SplitHostPort(broker)
-		if err != nil {
-			s.Brokers[i] = net.JoinHostPort(strings.Trim(broker, "[]"), "9092")
-			continue
+		if err != nil { // no port, or an IPv6 address without brackets
+			host, port = strings.TrimSuffix(strings.TrimPrefix(broker, "["), "]"), "9092"
+			_, notAnAddress := netip.ParseAddr(host)
+			if notAnAddress != nil && strings.ContainsAny(host, ":[]") {
+				return errors.New("must be a list of host:port")
+			}
 		}
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /@") {
 			return errors.New("must be a list of host:port")
 		}
+		s.Brokers[i] = net.JoinHostPort(host, port)
 	}
 	if len(s.Brokers) == 0 {
 		return errors.New("must name at least one broker as host:port")

@@ -42,40 +42,83 @@ func (p progress) rate() float64 {
 	return float64(p.queries) / p.elapsed.Seconds()
 }
 
-// statusLine rewrites one line of a terminal a few times a second; where no
-// person looks it prints nothing.
-type statusLine struct {
-	w       io.Writer
-	current func() progress
-	stop    chan struct{}
-	stopped sync.WaitGroup
+// screen is standard error. On a terminal it has a status line at the bottom,
+// which is wiped away before anything else is written.
+type screen struct {
+	mu    sync.Mutex
+	w     io.Writer
+	shown bool
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wipeLocked()
+	return s.w.Write(p)
+}
+
+// wipe removes the status line, if there is one, so that what follows begins
+// in the first column.
+func (s *screen) wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wipeLocked()
+}
+
+func (s *screen) wipeLocked() {
+	if s.shown {
+		fmt.Fprint(s.w, "\r\x1b[K")
+		s.shown = false
+	}
+}
+
+// status shows the line in place of the one before. A line that is wider than
+// the terminal would wrap and could not be wiped away, so it is cut.
+func (s *screen) status(line string, width int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if width > 0 && len(line) >= width {
+		line = line[:width-1]
+	}
+	fmt.Fprintf(s.w, "\r\x1b[K%s", line)
+	s.shown = true
+}
+
+// width is the number of columns of the terminal, 0 if that is not known.
+func (s *screen) width() int {
+	if f, ok := s.w.(interface{ Fd() uintptr }); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return columns
+		}
+	}
+	return 0
 }
 
 const statusInterval = 200 * time.Millisecond
 
-func startStatus(w io.Writer, current func() progress) *statusLine {
-	s := &statusLine{w: w, current: current, stop: make(chan struct{})}
-	if !isTerminal(w) {
-		return s
+// startStatus rewrites the status line a few times a second until stop is
+// called; where no person looks it does nothing.
+func startStatus(s *screen, current func() progress) (stop func()) {
+	if !isTerminal(s.w) {
+		return func() {}
 	}
-	s.stopped.Go(func() {
+	done := make(chan struct{})
+	var stopped sync.WaitGroup
+	stopped.Go(func() {
+		defer s.wipe()
 		tick := time.NewTicker(statusInterval)
 		defer tick.Stop()
 		for {
 			select {
-			case <-s.stop:
-				fmt.Fprint(s.w, "\r\x1b[K")
+			case <-done:
 				return
 			case <-tick.C:
-				fmt.Fprintf(s.w, "\r\x1b[K%s", s.current().line())
+				s.status(current().line(), s.width())
 			}
 		}
 	})
-	return s
-}
-
-// end removes the line, so that what follows begins in the first column.
-func (s *statusLine) end() {
-	close(s.stop)
-	s.stopped.Wait()
+	return func() {
+		close(done)
+		stopped.Wait()
+	}
 }
