@@ -186,10 +186,11 @@ func makeTargets(t *testing.T) map[string]bool {
 
 func TestREADME(t *testing.T) {
 	dns, kafka := startDNS(t), startKafka(t)
-	c := &console{dir: t.TempDir(), env: environment(
-		"NAMESERVERS="+dns.Addr(), "KAFKA_BOOTSTRAP="+strings.Join(kafka.ListenAddrs(), ","),
-		"HTTP_ADDR=127.0.0.1:0",    // the default may be in use here
-		"KAFKA_SEND_BACKOFF=10ms"), // patience is not what is tested
+	c := &console{
+		dir: t.TempDir(), env: environment(
+			"NAMESERVERS="+dns.Addr(), "KAFKA_BOOTSTRAP="+strings.Join(kafka.ListenAddrs(), ","),
+			"HTTP_ADDR=127.0.0.1:0",    // the default may be in use here
+			"KAFKA_SEND_BACKOFF=10ms"), // patience is not what is tested
 	}
 	ran := 0
 	for _, block := range consoleBlocks(t, readDocument(t, "README.md")) {

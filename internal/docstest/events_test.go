@@ -300,6 +300,11 @@ func TestFileLinesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	document := readDocument(t, "docs/EVENTS.md")
+	for _, failure := range []string{emitter.FailureJSONParse, emitter.FailureMissingDomain, emitter.FailureInvalidDomain, emitter.FailureKafkaSend} {
+		if !strings.Contains(section(t, document, "## Dead letter"), "`"+failure+"`") {
+			t.Errorf("EVENTS.md does not name the failure type %s", failure)
+		}
+	}
 	for heading, pattern := range map[string]string{"## Spool line": "spool_*.jsonl", "## Dead letter": "dead_letters.jsonl"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(files) != 1 {
