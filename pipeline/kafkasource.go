@@ -98,7 +98,10 @@ func NewKafkaSource(cfg KafkaSourceConfig) (*KafkaSource, error) {
 func (s *KafkaSource) Unready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.unready
+	if s.unready == nil {
+		return nil
+	}
+	return fmt.Errorf("topic %s is not read: %w", s.cfg.Topic, s.unready)
 }
 
 // Run implements Source. It stays a member of the group while the delivered
@@ -142,6 +145,14 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 		case err != nil:
 			s.setUnready(err)
 			continue // the group itself waits before it tries again
+		case len(generation.Assignments[s.cfg.Topic]) == 0:
+			// Nothing to read is normal with more members than partitions. But
+			// where the topic is missing the generation is over already.
+			if err := s.lookup(membership); err != nil {
+				s.setUnready(err)
+				pause(membership, s.cfg.RetryDelay)
+				continue
+			}
 		}
 		partitions := s.adopt(generation)
 		for _, p := range partitions {
@@ -152,6 +163,18 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 		}
 		generation.Start(s.commitLoop)
 	}
+}
+
+// lookup returns why the topic cannot be read, nil if it exists.
+func (s *KafkaSource) lookup(ctx context.Context) error {
+	dialer := kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"}
+	var err error
+	for _, broker := range s.cfg.Brokers {
+		if _, err = dialer.LookupPartitions(ctx, "tcp", broker, s.cfg.Topic); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // setUnready notes why the group is not joined and tells the operator of each
