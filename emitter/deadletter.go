@@ -23,8 +23,9 @@ import (
 const (
 	FailureKafkaSend     = "kafka_send_error"
 	FailureJSONParse     = "json_parse_error"
-	FailureMissingDomain = "missing_domain"
-	FailureInvalidDomain = "invalid_domain"
+	FailureMissingDomain = "missing_url"
+	FailureInvalidDomain = "invalid_url"
+	FailureInvalidBrand  = "invalid_cse_id"
 )
 
 // DeadLetter is what is known of a message or an input that can never be

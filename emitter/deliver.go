@@ -166,7 +166,7 @@ func (k *Kafka) bury(it *item, topicName string, attempts int, v verdict) {
 		Topic: topicName, Key: it.msg.Key, Code: int(v.code), Attempts: attempts,
 	})
 	if err != nil {
-		k.cfg.Log.Error("The dead letters cannot be written, the event goes to the spool", "key", it.msg.Key, "cause", err)
+		k.cfg.Log.Error("the dead letters cannot be written, the event goes to the spool", "key", it.msg.Key, "cause", err)
 		k.store([]*item{it}, false, cause)
 		return
 	}
@@ -179,9 +179,9 @@ func (k *Kafka) giveUp(g gate, items []*item, tr *tries, v verdict, ambiguous bo
 	cause := &KafkaError{Topic: tr.topic, Attempts: tr.made, Code: int(v.code), Err: v.err, hint: hintFor(tr.topic, v)}
 	switch {
 	case k.ctx.Err() != nil:
-		k.cfg.Log.Warn("Closing before Kafka has answered, events go to the spool", tr.attrs("events", len(items))...)
+		k.cfg.Log.Warn("closing before Kafka has answered, events go to the spool", tr.attrs("events", len(items))...)
 	case tr.missing:
-		k.cfg.Log.Warn("Topic "+tr.topic+" does not exist on the brokers, its events go to the spool",
+		k.cfg.Log.Warn("topic "+tr.topic+" does not exist on the brokers, its events go to the spool",
 			"events", len(items), "hint", cause.hint)
 	default:
 		k.cfg.Log.Error(fmt.Sprintf("Failed to send %s after %s", tr.name(), counted(tr.made, "attempt")),
@@ -240,6 +240,17 @@ func (k *Kafka) passed(g gate, topicName string) {
 func (k *Kafka) shut(b *breaker, topicName string) {
 	if was, since := b.pass(); was {
 		k.cfg.Log.Info("Kafka takes events again", "topic", topicName, "after", time.Since(since).Round(time.Millisecond))
+		k.freeSpool()
+	}
+}
+
+// freeSpool closes the spool's file, so that it can be replayed while we go on.
+func (k *Kafka) freeSpool() {
+	if k.spool == nil {
+		return
+	}
+	if err := k.spool.j.rotate(); err != nil && !errors.Is(err, ErrClosed) {
+		k.cfg.Log.Warn("the spool could not be closed for a replay", "cause", err)
 	}
 }
 

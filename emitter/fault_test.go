@@ -177,7 +177,7 @@ func TestOutage(t *testing.T) {
 		`connection refused`:            3,
 		`Kafka does not take events`:    1,
 		`concerns="all of Kafka"`:       1,
-		`msg="Events go to the spool" `: 1,
+		`msg="events go to the spool" `: 1,
 	} {
 		if got := r.log.count(line); got != n {
 			t.Errorf("%q is in the log %d times, want %d:\n%s", line, got, n, r.log)
@@ -249,6 +249,32 @@ func TestBreakerCloses(t *testing.T) {
 	}
 }
 
+// When Kafka is back the spool's file is free for a replay, while the emitter
+// that wrote it goes on; what a second outage brings goes to another file.
+func TestSpoolIsFreeAfterAnOutage(t *testing.T) {
+	r := newRig(t, func(cfg *KafkaConfig) { cfg.BreakerPeriod = time.Millisecond }, kfake.SeedTopics(1, testTopic))
+	replayer := r.connect(t, nil)
+	replayer.spool = nil
+	want := messages(2)
+	for outage, m := range want {
+		r.plug.pull()
+		if got, err := r.Emit(t.Context(), m); err != nil || got.Spooled != 1 {
+			t.Fatalf("outage %d: Emit = %+v, %v", outage, got, err)
+		}
+		r.plug.push()
+		waitFor(t, func() bool { return r.Check(t.Context(), testTopic) == nil })
+		files := r.spools(t)
+		if len(files) != 1 {
+			t.Fatalf("outage %d: spools %v", outage, files)
+		}
+		waitFor(t, func() bool { return replayer.Check(t.Context(), testTopic) == nil })
+		if rep, err := Replay(t.Context(), files[0], replayer.Emit, ReplayOptions{}); err != nil || rep.Sent != 1 || rep.RenamedTo == "" {
+			t.Fatalf("outage %d: replay %+v, %v", outage, rep, err)
+		}
+	}
+	r.exactly(t, testTopic, want)
+}
+
 // Kafka is down when the program starts.
 func TestDownFromTheStart(t *testing.T) {
 	r := newRig(t, nil)
@@ -303,7 +329,7 @@ func TestMissingTopic(t *testing.T) {
 			t.Fatalf("Emit = %+v, %v", got, err)
 		}
 	}
-	want := `level=WARN msg="Topic domains.candidates does not exist on the brokers, its events go to the spool" events=10 hint="create it (kafka-topics --create --topic domains.candidates`
+	want := `level=WARN msg="topic domains.candidates does not exist on the brokers, its events go to the spool" events=10 hint="create it (kafka-topics --create --topic domains.candidates`
 	if r.log.count(want) != 1 || r.log.count("Send failed") != 0 {
 		t.Errorf("log:\n%s", r.log)
 	}

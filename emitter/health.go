@@ -34,13 +34,17 @@ type health struct {
 	since time.Time
 }
 
-func (h *health) note(cause error) {
+// note remembers an outcome and reports whether reachable and not have
+// changed places.
+func (h *health) note(cause error) (changed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.known || (h.cause == nil) != (cause == nil) {
+	changed = h.known && (h.cause == nil) != (cause == nil)
+	if !h.known || changed {
 		h.since = time.Now()
 	}
 	h.known, h.cause = true, cause
+	return changed
 }
 
 // Health returns what is known of Kafka now; it asks nobody.
@@ -93,7 +97,9 @@ func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	k.cluster.refresh(gen)
 	_, _, err := k.cluster.lookup(ctx, topicName)
 	if err == nil {
-		k.health.note(nil)
+		if k.health.note(nil) {
+			k.freeSpool()
+		}
 		return nil
 	}
 	v := judge(err, false)

@@ -26,16 +26,26 @@ type journal struct {
 	seg *segment // touched by the flusher only
 }
 
-// group is what becomes durable together.
+// group is what becomes durable together. With rotate the segment is closed
+// after it.
 type group struct {
-	buf  []byte
-	done chan struct{}
-	err  error
+	buf    []byte
+	rotate bool
+	done   chan struct{}
+	err    error
 }
 
-// append returns when p, whole lines, is durable. The caller that finds the
-// journal idle flushes; those who come meanwhile form the next group.
-func (j *journal) append(p []byte) error {
+// append returns when p, whole lines, is durable.
+func (j *journal) append(p []byte) error { return j.join(p, false) }
+
+// rotate closes the segment, once what was appended before is durable; the
+// next append opens another.
+func (j *journal) rotate() error { return j.join(nil, true) }
+
+// join adds to the group that is flushed next and returns when that is done.
+// The caller that finds the journal idle flushes; those who come meanwhile form
+// the next group.
+func (j *journal) join(p []byte, rotate bool) error {
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
@@ -46,6 +56,7 @@ func (j *journal) append(p []byte) error {
 	}
 	g := j.next
 	g.buf = append(g.buf, p...)
+	g.rotate = g.rotate || rotate
 	lead := !j.busy
 	if lead {
 		j.busy, j.next = true, nil
@@ -86,8 +97,16 @@ func (j *journal) take() *group {
 }
 
 func (j *journal) flush(g *group) {
-	g.err = j.commit(g.buf)
-	g.buf = nil
+	if len(g.buf) > 0 {
+		g.err = j.commit(g.buf)
+		g.buf = nil
+	}
+	if g.rotate && j.seg != nil {
+		if err := j.seg.close(); err != nil { // what is in it is durable all the same
+			j.log.Warn("a file was not closed as it should be", "file", j.seg.path, "cause", err)
+		}
+		j.seg = nil
+	}
 	close(g.done)
 }
 
@@ -107,7 +126,7 @@ func (j *journal) commit(p []byte) error {
 		if err = j.seg.write(p); err == nil {
 			return nil
 		}
-		j.log.Error("Writing to disk failed, trying a new file", "file", j.seg.path, "cause", err)
+		j.log.Error("writing to disk failed, trying a new file", "file", j.seg.path, "cause", err)
 		j.seg.abandon()
 		j.seg = nil
 	}

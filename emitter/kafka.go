@@ -252,7 +252,7 @@ func (k *Kafka) store(items []*item, ambiguous bool, cause error) {
 		msgs[i] = it.msg
 	}
 	if err := k.spool.Put(msgs, ambiguous); err != nil {
-		k.cfg.Log.Error("The spool cannot take events, they are handed back to the caller",
+		k.cfg.Log.Error("the spool cannot take events, they are handed back to the caller",
 			"events", len(items), "cause", err)
 		k.finish(items, Receipt{}, &SpoolError{Kafka: cause, Err: err}, ambiguous)
 		return

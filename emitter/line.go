@@ -157,6 +157,9 @@ func decodeBare(line []byte, topics replayTopics) (Message, error) {
 		SchemaVersion json.RawMessage `json:"schema_version"`
 		URL           json.RawMessage `json:"url"`
 		Status        json.RawMessage `json:"status"`
+		Typostream    struct {
+			State string `json:"state"`
+		} `json:"typostream"`
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return Message{}, jsonFault(err)
@@ -164,6 +167,9 @@ func decodeBare(line []byte, topics replayTopics) (Message, error) {
 	m := Message{Topic: topics.events, Key: firstOf(e.CanonicalFQDN, e.FQDN, e.Host)}
 	if m.Key == "" {
 		return Message{}, errors.New("no canonical_fqdn, fqdn or host to take the key from")
+	}
+	if state := e.Typostream.State; state == "absent" || state == "unknown" {
+		return Message{}, fmt.Errorf("the name is %s, so it is no candidate", state)
 	}
 	if string(e.SchemaVersion) == `"v1"` {
 		switch {

@@ -84,6 +84,7 @@ func TestReplayBadLines(t *testing.T) {
 		`"x"`,
 		`{"canonical_fqdn":1}`,
 		`{"src":"ct","type":"heartbeat"}`,
+		`{"canonical_fqdn":"c.example","typostream":{"state":"absent"}}`,
 		`{"schema_version":"v1","failure_type":"json_parse_error","raw_value":""}`,
 		strings.Replace(good, `"topic":"domains.candidates"`, `"topic":"../../etc"`, 1),
 		strings.Repeat("x", 3000),
@@ -93,12 +94,12 @@ func TestReplayBadLines(t *testing.T) {
 	opts.MaxLine = 2000
 	var s sink
 	rep, err := Replay(t.Context(), path, s.emit, opts)
-	if err != nil || rep.Sent != 2 || rep.Lines != 12 || rep.BadCount != 10 || rep.Torn || rep.RenamedTo != "" {
+	if err != nil || rep.Sent != 2 || rep.Lines != 13 || rep.BadCount != 11 || rep.Torn || rep.RenamedTo != "" {
 		t.Fatalf("Replay: %+v, %v", rep, err)
 	}
 	want := []string{
 		"2: checksum does not match", "3: spool line of version 2", "4: not JSON", "5: not a JSON object", "6: not a JSON object",
-		"7: not a JSON object", "8: no canonical_fqdn", "9: a dead letter", "10: topic", "11: line too long",
+		"7: not a JSON object", "8: no canonical_fqdn", "9: the name is absent", "10: a dead letter", "11: topic", "12: line too long",
 	}
 	for i, w := range want {
 		if got := fmt.Sprintf("%d: %s", rep.Bad[i].Line, rep.Bad[i].Reason); !strings.HasPrefix(got, w) {

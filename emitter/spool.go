@@ -22,7 +22,8 @@ type SpoolConfig struct {
 // Spool keeps messages that Kafka did not take, in a JSONL file of mode 0600
 // named spool_<YYYYmmddTHHMMSSZ>.jsonl. The file is created when it is first
 // needed and locked as long as this spool writes to it, so that a replay of it
-// is refused. Spool is safe for concurrent use.
+// is refused; when Kafka takes events again the file is closed, and what comes
+// later goes to another. Spool is safe for concurrent use.
 type Spool struct {
 	j *journal
 }
@@ -37,7 +38,7 @@ func NewSpool(cfg SpoolConfig) (*Spool, error) {
 	s.j.open = func() (*segment, error) {
 		seg, err := openNew(cfg.open, cfg.Dir, "spool_"+stamp(cfg.Now())+".jsonl", spoolMode, true)
 		if err == nil {
-			cfg.Log.Warn("Events go to the spool", "file", seg.path)
+			cfg.Log.Warn("events go to the spool", "file", seg.path)
 		}
 		return seg, err
 	}

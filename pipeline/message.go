@@ -19,7 +19,7 @@ const (
 	Accepted      Verdict = iota // a submission: its domain is scanned
 	Recheck                      // its one name is resolved and published again
 	OwnOutput                    // we wrote it; input and output may be one topic
-	Heartbeat                    // a sign of life, without a domain
+	Heartbeat                    // a sign of life or the like: it has a type, and no domain
 	ForeignSource                // somebody's sighting or candidate, not a brand
 	Poison                       // cannot be used at all: a dead letter
 )
@@ -67,42 +67,60 @@ func ParseMessage(value []byte, fuzzSources []string) (Seed, Verdict, error) {
 		}
 	}
 	switch {
-	case domain == "" && fields.text("type") == "heartbeat":
+	case domain == "" && fields.text("type") != "":
 		return Seed{}, Heartbeat, nil
 	case domain == "":
 		return Seed{}, Poison, &PoisonError{emitter.FailureMissingDomain, errNoDomain}
 	case fields.flag("recheck") || slices.Contains(recheckSources, src):
-		return parseRecheck(fields, domain)
+		name, err := fuzzer.NormalizeFQDN(domain)
+		return fields.seed(fuzzer.Seed{FQDN: name}, Recheck, err)
 	case fields.flag("is_original_seed") || src == "" || slices.Contains(fuzzSources, src):
 		parsed, err := fuzzer.ParseSeed(domain)
-		if err != nil {
-			return Seed{}, Poison, &PoisonError{emitter.FailureInvalidDomain, err}
-		}
-		return Seed{Seed: parsed, Brand: fields.brand(), Origin: FromKafka}, Accepted, nil
+		return fields.seed(parsed, Accepted, err)
 	default:
 		return Seed{}, ForeignSource, nil
 	}
 }
 
-func parseRecheck(fields object, domain string) (Seed, Verdict, error) {
-	name, err := fuzzer.NormalizeFQDN(domain)
+// seed completes a seed whose domain was parsed with the given error.
+func (o object) seed(domain fuzzer.Seed, verdict Verdict, err error) (Seed, Verdict, error) {
 	if err != nil {
 		return Seed{}, Poison, &PoisonError{emitter.FailureInvalidDomain, err}
 	}
-	seed := Seed{
-		Seed: fuzzer.Seed{FQDN: name}, Brand: fields.brand(), Origin: FromKafka,
-		Recheck: true, SeedRegistrable: fields.text("seed_registrable"),
+	brand, err := checkBrand(o.text("cse_id"))
+	if err != nil {
+		return Seed{}, Poison, &PoisonError{emitter.FailureInvalidBrand, err}
 	}
-	// A wrong list of reasons is no reason to lose the name.
-	_ = json.Unmarshal(fields["reasons"], &seed.Reasons)
-	if len(seed.Reasons) > maxReasons {
-		seed.Reasons = seed.Reasons[:maxReasons]
+	seed := Seed{Seed: domain, Brand: brand, Origin: FromKafka}
+	if verdict == Recheck {
+		seed.Recheck, seed.Reasons = true, o.reasons()
+		// What is no name is left out: it is no reason to lose the re-check.
+		seed.SeedRegistrable, _ = fuzzer.NormalizeFQDN(o.text("seed_registrable"))
 	}
-	return seed, Recheck, nil
+	return seed, verdict, nil
 }
 
-// maxReasons bounds what a stranger's re-check can add to our event.
-const maxReasons = 16
+// Bounds of what a stranger's re-check can add to our event.
+const (
+	maxReasons = 16
+	maxReason  = 256 // characters
+)
+
+// reasons are the first of the message's, each cut to its bound; none if they
+// are no list of strings.
+func (o object) reasons() []string {
+	var reasons []string
+	if json.Unmarshal(o["reasons"], &reasons) != nil {
+		return nil
+	}
+	reasons = reasons[:min(len(reasons), maxReasons)]
+	for i, reason := range reasons {
+		if runes := []rune(reason); len(runes) > maxReason {
+			reasons[i] = string(runes[:maxReason])
+		}
+	}
+	return reasons
+}
 
 type object map[string]json.RawMessage
 
@@ -139,11 +157,4 @@ func (o object) text(key string) string {
 func (o object) flag(key string) bool {
 	var b bool
 	return json.Unmarshal(o[key], &b) == nil && b
-}
-
-func (o object) brand() string {
-	if brand := o.text("cse_id"); brand != "" {
-		return brand
-	}
-	return UnknownBrand
 }

@@ -44,6 +44,9 @@ func TestParseMessage(t *testing.T) {
 		{name: "a heartbeat", value: `{"src":"ct","type":"heartbeat","observed_at":1760600000.12,"stats":{}}`, verdict: Heartbeat},
 		{name: "a scheduled re-check", value: `{"src":"monitor-scheduler","canonical_fqdn":"x.com","registrable":"x.com","observed_at":1.5,"reasons":["Re-check #1 for parked"],"recheck":true,"recheck_count":1}`, verdict: Recheck, fqdn: "x.com", brand: "UNKNOWN"},
 		{name: "a name that came alive", value: `{"src":"inactive-monitor","canonical_fqdn":"x.com","cse_id":"SBI","reasons":["newly_active (was: unregistered)"]}`, verdict: Recheck, fqdn: "x.com", brand: "SBI"},
+		{name: "another message of a service, without a domain", value: `{"src":"ct","type":"stats","observed_at":1.5}`, verdict: Heartbeat},
+		{name: "a brand of a megabyte", value: `{"fqdn":"sbi.co.in","cse_id":"` + strings.Repeat("n", 1<<20) + `"}`, verdict: Poison, failure: emitter.FailureInvalidBrand},
+		{name: "a brand with a line break", value: `{"fqdn":"sbi.co.in","cse_id":"S\nBI"}`, verdict: Poison, failure: emitter.FailureInvalidBrand},
 		{name: "our own variant", value: `{"src":"dnstwist","canonical_fqdn":"x.com"}`, verdict: OwnOutput},
 		{name: "our own seed from a file", value: `{"src":"csv_seed","canonical_fqdn":"x.com","is_original_seed":true}`, verdict: OwnOutput},
 		{name: "our own seed from Kafka", value: `{"src":"dnstwist_live","canonical_fqdn":"x.com","is_original_seed":true}`, verdict: OwnOutput},
@@ -87,6 +90,13 @@ func TestParseMessageKeepsWhatARecheckSays(t *testing.T) {
 	}
 	if seed, _, _ = ParseMessage([]byte(`{"recheck":true,"fqdn":"x.com","reasons":[`+strings.Repeat(`"r",`, 1000)+`"r"]}`), nil); len(seed.Reasons) != maxReasons {
 		t.Errorf("%d reasons of a stranger kept, want %d", len(seed.Reasons), maxReasons)
+	}
+	seed, verdict, _ := ParseMessage([]byte(`{"recheck":true,"fqdn":"x.com","seed_registrable":"a\u0000b","reasons":["`+strings.Repeat("ü", 1000)+`"]}`), nil)
+	if verdict != Recheck || seed.SeedRegistrable != "" || seed.Reasons[0] != strings.Repeat("ü", maxReason) {
+		t.Errorf("%v with %q and %q", verdict, seed.SeedRegistrable, seed.Reasons)
+	}
+	if seed, verdict, _ = ParseMessage([]byte(`{"recheck":true,"fqdn":"x.com","reasons":{"a":1}}`), nil); verdict != Recheck || seed.Reasons != nil {
+		t.Errorf("%v with reasons %q", verdict, seed.Reasons)
 	}
 }
 

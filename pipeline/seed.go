@@ -2,12 +2,32 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/typostream/typostream/fuzzer"
 )
 
 // UnknownBrand stands where a seed came without a brand's id.
 const UnknownBrand = "UNKNOWN"
+
+// maxBrand bounds a brand's id in bytes: it is copied into every event.
+const maxBrand = 256
+
+// checkBrand completes a brand's id from outside, or says why it cannot be
+// used.
+func checkBrand(brand string) (string, error) {
+	switch {
+	case brand == "":
+		return UnknownBrand, nil
+	case len(brand) > maxBrand:
+		return "", fmt.Errorf("the cse_id has %d bytes, more than %d", len(brand), maxBrand)
+	case strings.ContainsFunc(brand, unicode.IsControl):
+		return "", fmt.Errorf("the cse_id %s has a control character", shorten(brand))
+	}
+	return brand, nil
+}
 
 // Origin says where a seed came from; it decides how its events are marked.
 type Origin uint8

@@ -154,9 +154,12 @@ func (c *seedColumns) row(number int, text string, cells []string, err error) Ro
 	if err != nil {
 		return badRow(number, text, err)
 	}
-	brand := UnknownBrand
-	if c.brand >= 0 && c.brand < len(cells) && cells[c.brand] != "" {
+	brand := ""
+	if c.brand >= 0 && c.brand < len(cells) {
 		brand = cells[c.brand]
+	}
+	if brand, err = checkBrand(brand); err != nil {
+		return badRow(number, text, err)
 	}
 	return Row{Line: number, Seed: Seed{Seed: seed, Brand: brand}}
 }
