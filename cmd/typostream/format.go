@@ -189,9 +189,10 @@ func (r row) records() string {
 	return strings.Join(parts, " ")
 }
 
-// readable is the name in U-labels, if it can be shown so.
+// readable is the name in U-labels, if it can be shown so: Punycode can hide
+// characters that a terminal obeys.
 func readable(name string) string {
-	if unicode, err := idna.Punycode.ToUnicode(name); err == nil {
+	if unicode, err := idna.Punycode.ToUnicode(name); err == nil && printable(unicode) == unicode {
 		return unicode
 	}
 	return name

@@ -59,6 +59,9 @@ func (t *terminal) replay(ctx context.Context, s *settings, paths []string) (err
 		var undelivered *emitter.NotDeliveredError
 		switch {
 		case err == nil:
+			if report.Lines == 0 {
+				t.say("%s: no event in it", path)
+			}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &undelivered):

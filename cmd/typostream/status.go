@@ -24,7 +24,7 @@ type progress struct {
 
 // line is dnstwist's status line, with the unknown names.
 func (p progress) line() string {
-	share, eta := 100.0, time.Duration(0)
+	share, eta := 0.0, time.Duration(0)
 	if p.names > 0 {
 		share = 100 * float64(p.asked) / float64(p.names)
 	}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/pipeline"
+	"github.com/typostream/typostream/resolver"
+)
+
+func result(t *testing.T, seed, name string, algorithm fuzzer.Algorithm, answer resolver.Answer) pipeline.Result {
+	t.Helper()
+	parsed, err := fuzzer.ParseSeed(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Name = name
+	r := pipeline.Result{
+		Seed: pipeline.Seed{Seed: parsed}, Answer: answer,
+		Variant: fuzzer.Variant{FQDN: name, Algorithm: algorithm},
+	}
+	r.Event.CanonicalFQDN = name
+	return r
+}
+
+// TestFormats adds the same results to every format, in an order that is not
+// the one in which they are printed.
+func TestFormats(t *testing.T) {
+	results := []pipeline.Result{
+		result(t, "münchen.de", "xn--mnchn-kva6q.de", fuzzer.Omission, resolver.Answer{State: resolver.Registered, A: []string{"192.0.2.9"}}),
+		result(t, "acme.com", "acmex.com", fuzzer.Addition, resolver.Answer{State: resolver.Unknown}),
+		result(t, "acme.com", "acmes.com", fuzzer.Addition, resolver.Answer{
+			State: resolver.Registered, NS: []string{"a.example", "b.example"}, A: []string{"192.0.2.1", "192.0.2.2"},
+			AAAA: []string{"2001:db8::1"}, MX: []string{"mx,1.example"},
+		}),
+		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered}),
+		result(t, "acme.com", "acmea.com", fuzzer.Addition, resolver.Answer{State: resolver.Absent}),
+	}
+	tests := []struct {
+		format string
+		all    bool
+		want   string
+	}{
+		{"list", false, "acmea.com\nacmes.com\nacmex.com\nacm.com\nxn--mnchn-kva6q.de\n"},
+		{"csv", false, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state
+addition,acmea.com,,,,,absent
+addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.example,registered
+addition,acmex.com,,,,,unknown
+omission,acm.com,,,,,registered
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered
+`},
+		{"csv", true, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state
+addition,acmea.com,,,,,absent
+addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.example;b.example,registered
+addition,acmex.com,,,,,unknown
+omission,acm.com,,,,,registered
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered
+`},
+		{"table", true, `acme.com
+addition  acmea.com   absent
+addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.example;b.example MX:mx,1.example
+addition  acmex.com   unknown
+omission  acm.com     -
+
+münchen.de
+omission  münchėn.de  192.0.2.9
+`},
+	}
+	for _, test := range tests {
+		t.Run(test.format, func(t *testing.T) {
+			var out bytes.Buffer
+			w := newResultWriter(bufio.NewWriter(&out), test.format, test.all)
+			for _, r := range results {
+				if err := w.add(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.end(); err != nil {
+				t.Fatal(err)
+			}
+			if got := out.String(); got != test.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestFormatsSayThatTheDiskIsFull: no format loses the error of its writer.
+func TestFormatsSayThatTheDiskIsFull(t *testing.T) {
+	for _, format := range []string{"table", "jsonl", "json", "csv", "list"} {
+		w := newResultWriter(bufio.NewWriterSize(full{}, 1), format, false)
+		err := w.add(result(t, "acme.com", "acmes.com", fuzzer.Addition, resolver.Answer{State: resolver.Registered}))
+		if err == nil {
+			err = w.end()
+		}
+		if !errors.Is(err, errFull) {
+			t.Errorf("%s: %v, want %v", format, err, errFull)
+		}
+	}
+}
+
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestReadable(t *testing.T) {
+	// Punycode can hide what a terminal obeys: U+0080, U+009B, U+202E.
+	for name, want := range map[string]string{
+		"example.com":            "example.com",
+		"xn--mnchen-3ya.de":      "münchen.de",
+		"xn--a.com":              "xn--a.com",
+		"xn--ab-mca.com":         "xn--ab-mca.com",
+		"xn--ab-g4t.com":         "xn--ab-g4t.com",
+		"xn--e1afmkfd.xn--p1ai":  "пример.рф",
+		"xn--0000000000000h.com": "xn--0000000000000h.com",
+	} {
+		if got := readable(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

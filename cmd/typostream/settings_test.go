@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/typostream/typostream/pipeline"
+)
+
+// runWith runs the command in this process with nothing but the given
+// environment, and returns its exit code and what it wrote.
+func runWith(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	lookup := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	code = run(t.Context(), append([]string{"typostream"}, args...), lookup, strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+// TestWrongValues: a wrong value of any option, by flag or by any of its
+// variables, ends the command with exit code 2 and an error that names where the
+// value came from; nothing is printed.
+func TestWrongValues(t *testing.T) {
+	wrong := map[string]string{
+		"kafka": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
+		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
+		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "max-unknown": "2", "mode": "twice",
+		"process-csv": "y", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
+		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
+	}
+	// Any text is right for these, or a stage judges it.
+	free := []string{"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb"}
+	for _, o := range workerCatalogue() {
+		value, ok := wrong[o.name]
+		if !ok {
+			if !slices.Contains(free, o.name) {
+				t.Errorf("%s: no wrong value in this test", o.name)
+			}
+			continue
+		}
+		for _, name := range o.env {
+			code, stdout, stderr := runWith(t, map[string]string{name: value}, "config")
+			first, _, _ := strings.Cut(stderr, "\n")
+			if code != exitUsage || stdout != "" || !strings.HasPrefix(first, "typostream: error: "+name+": must ") || !strings.HasSuffix(first, fmt.Sprintf("(got %q)", value)) {
+				t.Errorf("%s=%s: exit code %d, stdout %q, stderr %q", name, value, code, stdout, stderr)
+			}
+		}
+		if o.toggle {
+			continue
+		}
+		code, _, stderr := runWith(t, nil, "config", "--"+o.name+"="+value)
+		if code != exitUsage || !strings.HasPrefix(stderr, "typostream: error: --"+o.name+": must ") {
+			t.Errorf("--%s=%s: exit code %d, stderr %q", o.name, value, code, stderr)
+		}
+	}
+}
+
+// TestSources: for every option the flag wins over the variables, an earlier
+// variable over a later one, any over the default, and an empty one is as good
+// as none.
+func TestSources(t *testing.T) {
+	other := map[string]string{
+		"kafka": "false", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
+		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "max-unknown": "2%", "mode": "oneshot",
+		"process-csv": "false", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
+		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
+	}
+	for _, o := range workerCatalogue() {
+		value, ok := other[o.name]
+		if !ok {
+			value = "other"
+		}
+		if len(o.env) == 0 {
+			t.Errorf("%s: no variable", o.name)
+		}
+		expect := func(env map[string]string, want, from string, args ...string) {
+			t.Helper()
+			all := assignAll(t, env, args...)
+			i := slices.IndexFunc(all, func(a assigned) bool { return a.option.name == o.name })
+			if got := all[i]; got.value != want || got.from.String() != from {
+				t.Errorf("%s with %v %v: %q from %s, want %q from %s", o.name, env, args, got.value, got.from, want, from)
+			}
+		}
+		expect(nil, o.value, "default")
+		env := map[string]string{}
+		for _, name := range slices.Backward(o.env) {
+			env[name] = value
+			expect(env, value, "environment "+name)
+		}
+		env[o.env[0]] = ""
+		if len(o.env) == 1 {
+			expect(env, o.value, "default")
+		}
+		if !o.toggle {
+			env[o.env[0]] = o.value
+			expect(env, value, "flag --"+o.name, "--"+o.name, value)
+		}
+	}
+}
+
+// assignAll gives the worker's options their values.
+func assignAll(t *testing.T, env map[string]string, args ...string) (all []assigned) {
+	t.Helper()
+	options := workerCatalogue()
+	cmd := &cli.Command{Flags: flags(options), Action: func(_ context.Context, cmd *cli.Command) (err error) {
+		all, err = assign(&settings{}, options, cmd, func(name string) (string, bool) { value, ok := env[name]; return value, ok })
+		return err
+	}}
+	if err := cmd.Run(t.Context(), append([]string{"typostream"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestOptionsAreUnique: a variable or a flag that means two things would win by
+// accident.
+func TestOptionsAreUnique(t *testing.T) {
+	seen := map[string]string{}
+	for _, o := range workerCatalogue() {
+		for _, name := range append([]string{"--" + o.name}, o.env...) {
+			if seen[name] != "" {
+				t.Errorf("%s belongs to %s and %s", name, seen[name], o.name)
+			}
+			seen[name] = o.name
+		}
+	}
+}
+
+// TestContractEnvironment: every name of the service that typostream replaces
+// is known.
+func TestContractEnvironment(t *testing.T) {
+	var known []string
+	for _, o := range workerCatalogue() {
+		known = append(known, o.env...)
+	}
+	for name := range strings.FieldsSeq(`RUNNER_MODE KAFKA_ENABLED KAFKA_BOOTSTRAP KAFKA_BOOTSTRAP_SERVERS KAFKA_BROKERS KAFKA_INPUT_TOPIC
+		KAFKA_OUTPUT_TOPIC KAFKA_TOPIC KAFKA_INACTIVE_TOPIC KAFKA_CRAWL_TOPIC OUTPUT_DIR THREADS NAMESERVERS KAFKA_RETRY_ATTEMPTS
+		KAFKA_RETRY_DELAY PROCESS_CSV_ON_STARTUP TRACK_UNREGISTERED REDIS_HOST REDIS_PORT DEDUP_TTL_SECS REQUEST_TIMEOUT_DNS
+		REQUEST_RETRIES_DNS GEOLITE2_MMDB SEEDS_CSV DICT_DIR`) {
+		if !slices.Contains(known, name) {
+			t.Errorf("%s is not known", name)
+		}
+	}
+}
+
+// TestSecretsAreNotPrinted with a made-up secret, as long as no option is one.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	secret := option{name: "password", env: []string{"PASSWORD"}, secret: true, set: text(func(s *settings) *string { return &s.Group })}
+	for value, want := range map[string]string{"hunter2": "(redacted)", "": ""} {
+		a := assigned{option: secret, value: value, from: source{"environment", "PASSWORD"}}
+		if got := a.shown(); got != want {
+			t.Errorf("%q is shown as %q", value, got)
+		}
+		var out bytes.Buffer
+		term := &terminal{stdout: &out, stderr: &screen{w: &out}}
+		if err := term.printConfig([]assigned{a}); err != nil {
+			t.Fatal(err)
+		}
+		if err := term.printConfigJSON([]assigned{a}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "hunter2") || strings.Count(out.String(), "environment PASSWORD") != 2 {
+			t.Errorf("%s", out.String())
+		}
+	}
+	secret.set = count(1, 2, func(s *settings) *int { return &s.Threads })
+	err := assignOne(t, secret, "hunter2")
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.HasPrefix(err.Error(), "PASSWORD: must ") {
+		t.Errorf("%v", err)
+	}
+}
+
+func assignOne(t *testing.T, o option, value string) (err error) {
+	t.Helper()
+	cmd := &cli.Command{Flags: flags([]option{o}), Action: func(_ context.Context, cmd *cli.Command) error {
+		_, err = assign(&settings{}, []option{o}, cmd, func(string) (string, bool) { return value, true })
+		return nil
+	}}
+	if e := cmd.Run(t.Context(), []string{"typostream"}); e != nil {
+		t.Fatal(e)
+	}
+	return err
+}
+
+// TestSetters: what each kind of value is understood as.
+func TestSetters(t *testing.T) {
+	flag, env := source{"flag", "--x"}, source{"environment", "X"}
+	brokers := func(s *settings) any { return s.Brokers }
+	threads := func(s *settings) any { return s.Threads }
+	wait := func(s *settings) any { return s.DNSTimeout }
+	attempts := func(s *settings) any { return s.DNSAttempts }
+	share := func(s *settings) any { return s.MaxUnknown }
+	track := func(s *settings) any { return s.Track }
+	country := func(s *settings) any { return s.Country }
+	seconds := duration(10*time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout })
+	yes := toggle(func(s *settings) *bool { return &s.Kafka })
+	kafka := func(s *settings) any { return s.Kafka }
+	topic := setTopic(func(s *settings) *string { return &s.Group })
+	group := func(s *settings) any { return s.Group }
+	tests := []struct {
+		set   func(*settings, string, source) error
+		value string
+		from  source
+		field func(*settings) any
+		want  any // nil: refused
+	}{
+		{setBrokers, "a:1, b ,,c:3", flag, brokers, []string{"a:1", "b:9092", "c:3"}},
+		{setBrokers, "2001:db8::1", flag, brokers, []string{"[2001:db8::1]:9092"}},
+		{setBrokers, "[2001:db8::1]", flag, brokers, []string{"[2001:db8::1]:9092"}},
+		{setBrokers, "[2001:db8::1]:1", flag, brokers, []string{"[2001:db8::1]:1"}},
+		{setBrokers, " , ", flag, brokers, nil},
+		{setBrokers, "a:0", flag, brokers, nil},
+		{setBrokers, ":9092", flag, brokers, nil},
+		{setBrokers, "a:1:2", flag, brokers, nil},
+		{setBrokers, "http://a:1", flag, brokers, nil},
+		{setBrokers, "a b:1", flag, brokers, nil},
+		{setThreads, "16", flag, threads, 16},
+		{setThreads, "16", env, threads, 512},
+		{setThreads, "1024", env, threads, 1024},
+		{setThreads, "65537", flag, threads, nil},
+		{seconds, "2.5", flag, wait, 2500 * time.Millisecond},
+		{seconds, "500ms", flag, wait, 500 * time.Millisecond},
+		{seconds, "NaN", flag, wait, nil},
+		{seconds, "1e300", flag, wait, nil},
+		{seconds, "61", flag, wait, nil},
+		{setRetries, "2", flag, attempts, 3},
+		{setRetries, "", env, attempts, 0},
+		{setMaxUnknown, "1%", flag, share, 0.01},
+		{setMaxUnknown, " 0.5 ", flag, share, 0.5},
+		{setMaxUnknown, "0", flag, share, 0.0},
+		{setMaxUnknown, "NaN", flag, share, nil},
+		{setMaxUnknown, "-1%", flag, share, nil},
+		{setTracking, "ALL", env, track, pipeline.TrackAll},
+		{setTracking, "no", env, track, pipeline.TrackNone},
+		{setTracking, "yes", env, track, pipeline.TrackRegistered},
+		{setCountry, "in", flag, country, "IN"},
+		{setCountry, "", flag, country, ""},
+		{setCountry, "India", flag, country, nil},
+		{yes, "TRUE", env, kafka, true},
+		{yes, "1", env, kafka, true},
+		{yes, "Yes", env, kafka, true},
+		{yes, "No", env, kafka, false},
+		{yes, "0", env, kafka, false},
+		{yes, "on", env, kafka, nil},
+		{topic, "raw.hosts-1_a", flag, group, "raw.hosts-1_a"},
+		{topic, "", flag, group, nil},
+		{topic, strings.Repeat("a", 250), flag, group, nil},
+	}
+	for _, test := range tests {
+		var s settings
+		err := test.set(&s, test.value, test.from)
+		switch {
+		case test.want == nil && err == nil:
+			t.Errorf("%q: accepted as %v", test.value, test.field(&s))
+		case test.want != nil && (err != nil || !reflect.DeepEqual(test.field(&s), test.want)):
+			t.Errorf("%q: %v (%v), want %v", test.value, test.field(&s), err, test.want)
+		}
+	}
+}
