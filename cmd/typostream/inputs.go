@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,7 @@ type inputTally struct {
 	good, bad int
 	only      error // the first, as long as nothing was said of it
 	broken    error // why the input could not be read to its end
+	hint      string
 }
 
 // maxReported bounds the bad inputs that get a line of their own.
@@ -133,6 +135,7 @@ func (n *inputTally) sayFirst(t *terminal) {
 
 // err is the end of the input: nil if there was a good one.
 func (n *inputTally) err(name string) error {
+	hint := cmp.Or(n.hint, "one domain a line, or CSV with a column domain or seed_registrable")
 	switch {
 	case n.broken != nil:
 		return n.broken
@@ -141,9 +144,9 @@ func (n *inputTally) err(name string) error {
 	case n.only != nil:
 		return usagef("", "%w", n.only)
 	case n.bad > 1:
-		return usagef("one domain a line, or CSV with a column domain or seed_registrable", "none of %d inputs is a domain that can be used", n.bad)
+		return usagef(hint, "none of %d inputs is a domain that can be used", n.bad)
 	default:
-		return usagef("one domain a line, or CSV with a column domain or seed_registrable", "%s holds no domain", name)
+		return usagef(hint, "%s holds no domain", name)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,10 +38,11 @@ func resolveCommand(t *terminal) *cli.Command {
 		if err != nil {
 			return s.resolverFault(err)
 		}
-		in := io.Reader(strings.NewReader(strings.Join(arguments, "\n")))
-		name := "the command line"
+		var in io.Reader
+		name := ""
 		switch {
 		case len(arguments) > 0:
+			in = strings.NewReader(strings.Join(arguments, "\n"))
 		case input == "-":
 			in, name = t.stdin, "standard input"
 		default:
@@ -110,7 +112,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 	})
 	tally := &names.tally
 	if err == nil {
-		err = tally.err(names.name)
+		err = tally.err(cmp.Or(names.name, "the command line"))
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -132,7 +134,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 type nameReader struct {
 	t     *terminal
 	r     io.Reader
-	name  string
+	name  string // of r, for messages; "" for arguments
 	tally inputTally
 }
 
@@ -142,6 +144,7 @@ const maxNameLine = 64 << 10
 
 func (n *nameReader) all() iter.Seq[string] {
 	tally := &n.tally
+	tally.hint = "one name a line"
 	return func(yield func(string) bool) {
 		lines := bufio.NewReaderSize(n.r, maxNameLine)
 		for number := 1; ; number++ {
@@ -155,7 +158,10 @@ func (n *nameReader) all() iter.Seq[string] {
 				name, bad := fuzzer.NormalizeFQDN(text)
 				switch {
 				case bad != nil:
-					tally.addBad(n.t, fmt.Errorf("%s: line %d: %w", n.name, number, bad))
+					if n.name != "" {
+						bad = fmt.Errorf("%s: line %d: %w", n.name, number, bad)
+					}
+					tally.addBad(n.t, bad)
 				default:
 					tally.addGood(n.t)
 					if !yield(name) {

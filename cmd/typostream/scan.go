@@ -290,8 +290,17 @@ func (r *scanRun) incomplete() error {
 	if err := tooManyUnknown(r.progress.unknown, r.progress.asked, r.settings.MaxUnknown); err != nil {
 		return err
 	}
-	if n := r.total.Receipt.Spooled; n > 0 {
-		return &incompleteError{fmt.Sprintf("incomplete: %s in the spool in %s; typostream replay sends them", plural(n, "record"), r.settings.OutputDir)}
+	return undelivered(r.total.Receipt, r.settings.OutputDir)
+}
+
+// undelivered is the error of a run whose records are durable, but not all in
+// their topics.
+func undelivered(r emitter.Receipt, dir string) error {
+	switch {
+	case r.Spooled > 0:
+		return &incompleteError{fmt.Sprintf("incomplete: %s in the spool in %s; typostream replay sends them", plural(r.Spooled, "record"), dir)}
+	case r.DeadLettered > 0:
+		return &incompleteError{fmt.Sprintf("incomplete: %s among the dead letters in %s: Kafka refuses them for good", plural(r.DeadLettered, "record"), dir)}
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ type settings struct {
 	LogFormat    string
 
 	sources map[string]source // of each option, by its name
+	unused  []source          // of the options that were given though they have no effect
 }
 
 const (
@@ -122,7 +123,12 @@ func oneOf(field func(*settings) *string, values ...string) func(*settings, stri
 
 // unused accepts a variable of the service that typostream replaces without
 // having a use for it; the worker says so at its start.
-func unused(*settings, string, source) error { return nil }
+func unused(s *settings, _ string, from source) error {
+	if from.kind != "default" {
+		s.unused = append(s.unused, from)
+	}
+	return nil
+}
 
 func parseBool(value string) (bool, error) {
 	switch strings.ToLower(value) {

@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -43,17 +40,15 @@ The first SIGTERM or SIGINT lets seeds in work finish, the second aborts.`,
 // the emitter outlives everything that emits.
 func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	log := t.logger(s)
-	if err := checkOutputDir(s.OutputDir); err != nil {
+	if err := emitter.CheckDir(s.OutputDir); err != nil {
 		return err
 	}
 	permute, err := t.contractPermuter(s)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"REDIS_HOST", "GEOLITE2_MMDB"} {
-		if value, ok := t.lookupEnv(name); ok && value != "" {
-			log.Warn("setting accepted and not used by this version", "variable", name)
-		}
+	for _, from := range s.unused {
+		log.Warn("setting accepted and not used by this version", "setting", from.name)
 	}
 	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
 	if err != nil {
@@ -78,22 +73,12 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
 	}
-	defer context.AfterFunc(ctx, server.Drain)()
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	served := make(chan error, 1)
-	go func() { served <- server.Run(serving) }()
+	stopServing := w.serve(ctx, server)
 	defer func() {
-		stopServing()
-		if e := <-served; e != nil && err == nil {
+		if e := stopServing(); e != nil && err == nil {
 			err = e
 		}
 	}()
-	if w.kafka != nil {
-		var watching sync.WaitGroup
-		watching.Go(func() { w.watchKafka(serving) })
-		defer watching.Wait()
-		defer stopServing()
-	}
 	log.Info("worker started", "version", version(), "http", server.Addr(), "kafka", s.Kafka, "output_dir", s.OutputDir)
 	return w.run(ctx, permute)
 }
@@ -110,7 +95,7 @@ type workerRun struct {
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
 	registry *prometheus.Registry
 
-	resolving atomic.Bool // the resolvers have answered
+	resolverProblem atomic.Pointer[error] // what the watch found out last; nil before the resolver is open
 }
 
 func (w *workerRun) openEmitter() error {
@@ -134,10 +119,8 @@ func (w *workerRun) openResolver(ctx context.Context) (*resolver.Resolver, error
 			return r, err
 		}
 		w.log.Warn("waiting for the resolvers", "cause", err, "in", w.settings.RetryDelay)
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, w.settings.RetryDelay) {
 			return nil, ctx.Err()
-		case <-time.After(w.settings.RetryDelay):
 		}
 	}
 }
@@ -202,62 +185,6 @@ func (idle) Run(ctx context.Context, _ chan<- pipeline.Delivery) error {
 	return nil
 }
 
-// checks are what /readyz looks at. Kafka away is no reason to be taken out of
-// service: events go to the spool.
-func (w *workerRun) checks() []httpd.Check {
-	checks := []httpd.Check{{Name: "resolver", Required: true, Problem: func() error {
-		if w.resolving.Load() {
-			return nil
-		}
-		return errors.New("no resolver has answered yet")
-	}}}
-	if w.kafka != nil {
-		checks = append(checks, httpd.Check{Name: "kafka_producer", Problem: w.producerProblem})
-	}
-	if w.intake != nil {
-		checks = append(checks, httpd.Check{Name: "kafka_consumer", Problem: w.intake.Unready})
-	}
-	return checks
-}
-
-// producerProblem is why events do not reach Kafka, as far as is known.
-func (w *workerRun) producerProblem() error {
-	health := w.kafka.Health()
-	switch {
-	case !health.Known:
-		return errors.New("not asked yet")
-	case !health.Reachable:
-		return health.Cause
-	case len(health.Problems) > 0:
-		return errors.New(strings.Join(health.Problems, "; "))
-	}
-	return nil
-}
-
-// watchKafka asks Kafka from time to time, so that /readyz is true of a worker
-// that has nothing to send.
-func (w *workerRun) watchKafka(ctx context.Context) {
-	for known := error(nil); ; {
-		err := w.kafka.Check(ctx, w.settings.Topics.Candidates)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && known == nil:
-			w.log.Warn("Kafka does not take events; they go to the spool until it does", "brokers", w.settings.Brokers, "cause", err)
-		case err == nil && known != nil:
-			w.log.Info("Kafka takes events again")
-		}
-		known = err
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(watchInterval):
-		}
-	}
-}
-
-const watchInterval = 10 * time.Second
-
 func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.Permutations) error {
 	s := w.settings
 	resolve, err := w.openResolver(ctx)
@@ -269,7 +196,11 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	defer resolve.Close()
 	w.registry.MustRegister(resolve.Metrics()...)
-	w.resolving.Store(true)
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() { w.watchResolver(watching, resolve) })
+	defer watch.Wait()
+	defer stopWatching()
 
 	sent := "sent"
 	if !s.Kafka {
@@ -313,10 +244,7 @@ func (w *workerRun) incomplete(total pipeline.Summary) error {
 	if err := tooManyUnknown(total.Unknown, total.Generated, w.settings.MaxUnknown); err != nil {
 		return err
 	}
-	if n := w.emitter.Accounting().Spooled; n > 0 {
-		return &incompleteError{fmt.Sprintf("incomplete: %s in the spool in %s; typostream replay sends them", plural(int(n), "record"), w.settings.OutputDir)}
-	}
-	return nil
+	return undelivered(total.Receipt, w.settings.OutputDir)
 }
 
 // contractPermuter generates the union of the contract's three passes, with
