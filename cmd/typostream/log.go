@@ -16,9 +16,17 @@ import (
 func (t *terminal) logger(s *settings) *slog.Logger {
 	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[s.LogLevel]
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(t.stderr, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(t.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readableDuration}))
 	}
 	return slog.New(&lineHandler{level: level, mu: &sync.Mutex{}, w: t.stderr})
+}
+
+// readableDuration writes "10s", where slog has a number of nanoseconds.
+func readableDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // lineHandler prints "typostream: warning: message (key=value …)", as the

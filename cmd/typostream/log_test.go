@@ -36,12 +36,12 @@ func TestJSONLog(t *testing.T) {
 	term := &terminal{stderr: &screen{w: &out}}
 	log := term.logger(&settings{LogFormat: "json", LogLevel: "warn"})
 	log.Info("not shown")
-	log.Warn("odd \x1b[2J", "cause", errors.New("x"))
-	var line struct{ Level, Msg, Cause string }
+	log.Warn("odd \x1b[2J", "cause", errors.New("x"), "in", 10*time.Second)
+	var line struct{ Level, Msg, Cause, In string }
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatal(err)
 	}
-	if line.Level != "WARN" || line.Msg != "odd \x1b[2J" || line.Cause != "x" {
+	if line.Level != "WARN" || line.Msg != "odd \x1b[2J" || line.Cause != "x" || line.In != "10s" {
 		t.Errorf("%+v", line)
 	}
 	if strings.Contains(out.String(), "\x1b") || strings.Count(out.String(), "\n") != 1 {

@@ -93,6 +93,9 @@ func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(stri
 			a.from = source{"flag", "--" + o.name}
 			if o.toggle {
 				a.value = fmt.Sprint(cmd.Bool(o.name))
+				if o.inverse && !cmd.Bool(o.name) {
+					a.from.name = "--no-" + o.name
+				}
 			} else {
 				a.value = cmd.String(o.name)
 			}

@@ -14,7 +14,8 @@ func TestProgressLine(t *testing.T) {
 	}{
 		{
 			// 421 of 1000 names in 2.2 s: the other 579 take 3 s more
-			"running", progress{names: 1000, asked: 421, found: 17, unknown: 3, queries: 2728, elapsed: 2200 * time.Millisecond},
+			"running",
+			progress{names: 1000, asked: 421, found: 17, unknown: 3, queries: 2728, elapsed: 2200 * time.Millisecond},
 			"permutations: 42.10% of 1000 | found: 17 | unknown: 3 | eta: 0m 03s | speed: 1240 qps",
 		},
 		{"nothing generated yet", progress{elapsed: time.Second}, "permutations: 0.00% of 0 | found: 0 | unknown: 0 | eta: 0m 00s | speed: 0 qps"},
