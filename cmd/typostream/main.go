@@ -47,9 +47,9 @@ type terminal struct {
 // SIGTERM ends ctx, so that work in progress is finished; the second ends run at
 // once, whatever is still going on.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &terminal{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: &screen{w: stderr}}
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
+	t := &terminal{lookupEnv: lookupEnv, stdin: &interruptible{ctx: ctx, r: stdin}, stdout: stdout, stderr: &screen{w: stderr}}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
