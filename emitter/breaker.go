@@ -60,6 +60,13 @@ func (b *breaker) trip(now time.Time, period time.Duration, cause error) (first 
 	return first
 }
 
+// hasten ends the open period: the next batch may probe.
+func (b *breaker) hasten() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = time.Time{}
+}
+
 // release ends a probe that learned nothing of this breaker's part.
 func (b *breaker) release() {
 	b.mu.Lock()

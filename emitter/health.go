@@ -88,8 +88,9 @@ func (k *Kafka) openBreakers() []string {
 }
 
 // Check asks Kafka for the topic's metadata afresh, within RequestTimeout, and
-// remembers for Health whether an answer came. A missing topic is an error too:
-// a *KafkaError, as all others.
+// remembers for Health whether an answer came. After a good one the next batch
+// is tried, even in the period in which messages go to the spool at once. A
+// missing topic is an error too: a *KafkaError, as all others.
 func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
 	defer cancel()
@@ -97,6 +98,7 @@ func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	k.cluster.refresh(gen)
 	_, _, err := k.cluster.lookup(ctx, topicName)
 	if err == nil {
+		k.brk.hasten()
 		if k.health.note(nil) {
 			k.freeSpool()
 		}
