@@ -219,8 +219,11 @@ func (k *Kafka) trip(g gate, tr *tries, v verdict, cause error) {
 		case scope(i) > at:
 			b.release()
 		case b.trip(now, k.cfg.BreakerPeriod, cause):
-			k.cfg.Log.Warn("Kafka does not take events: they go to the spool at once, one batch tries now and then",
-				"concerns", tr.concerns(at), "retry_after", k.cfg.BreakerPeriod)
+			news := "Kafka does not take events: they go to the spool at once, one batch tries now and then"
+			if k.spool == nil {
+				news = "Kafka does not take events: they are handed back at once, one batch tries now and then"
+			}
+			k.cfg.Log.Warn(news, "concerns", tr.concerns(at), "retry_after", k.cfg.BreakerPeriod)
 		}
 	}
 	if at > scopeCluster {

@@ -119,10 +119,15 @@ func splitRow(text string) ([]string, error) {
 	return cells, err
 }
 
-type seedColumns struct{ brand, domain int } // -1: there is none
+// seedColumns are the columns' numbers; -1 is none. Where they have no names a
+// row of a single cell is a domain.
+type seedColumns struct {
+	brand, domain int
+	unnamed       bool
+}
 
 // findColumns reads the first row: the columns by name if it is a header, else
-// by their number.
+// by their order.
 func findColumns(cells []string) (columns *seedColumns, isHeader bool) {
 	columns = &seedColumns{brand: -1, domain: -1}
 	for i, cell := range cells {
@@ -133,19 +138,18 @@ func findColumns(cells []string) (columns *seedColumns, isHeader bool) {
 			columns.domain = i
 		}
 	}
-	switch {
-	case columns.domain >= 0:
+	if columns.domain >= 0 {
 		return columns, true
-	case len(cells) > 1:
-		return &seedColumns{brand: 0, domain: 1}, false
-	default:
-		return &seedColumns{brand: -1, domain: 0}, false
 	}
+	return &seedColumns{brand: 0, domain: 1, unnamed: true}, false
 }
 
 func (c *seedColumns) row(number int, text string, cells []string, err error) Row {
 	if err != nil {
 		return badRow(number, text, err)
+	}
+	if c.unnamed && len(cells) == 1 {
+		c = &seedColumns{brand: -1, domain: 0}
 	}
 	if c.domain >= len(cells) || cells[c.domain] == "" {
 		return badRow(number, text, errNoDomainRow)

@@ -37,6 +37,7 @@ func TestReadSeeds(t *testing.T) {
 		{"header of one column", "domain\nsbi.co.in\n", "UNKNOWN:sbi.co.in"},
 		{"header in upper case with blanks", "CSE_ID , Domain\nSBI, sbi.co.in\n", "SBI:sbi.co.in"},
 		{"two columns without a header", "SBI,sbi.co.in\nHDFC,hdfcbank.com\n", "SBI:sbi.co.in HDFC:hdfcbank.com"},
+		{"one and two columns mixed", "example.com\nSBI,sbi.co.in\nexample.org\n", "UNKNOWN:example.com SBI:sbi.co.in UNKNOWN:example.org"},
 		{"repeated brand", "SBI,sbi.co.in\nSBI,onlinesbi.sbi\n", "SBI:sbi.co.in SBI:onlinesbi.sbi"},
 		{"quoted", "cse_id,domain\n\"State Bank, India\",\"sbi.co.in\"\n", "State Bank, India:sbi.co.in"},
 		{"a quote that is not closed", "cse_id,domain\n\"SBI,sbi.co.in\nHDFC,hdfcbank.com\n", "2! HDFC:hdfcbank.com"},

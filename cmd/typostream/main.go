@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strconv"
@@ -41,6 +42,10 @@ type terminal struct {
 	stdin     io.Reader
 	stdout    io.Writer
 	stderr    *screen
+
+	// log is set when standard error is a log for machines: then what is said
+	// to a person goes there too.
+	log atomic.Pointer[slog.Logger]
 }
 
 // run is the whole command; only main knows the process. The first SIGINT or
@@ -98,16 +103,32 @@ func (t *terminal) exitCode(err error, signalled func() bool) int {
 
 // complain prints an error and, if some error of its chain knows one, a hint.
 func (t *terminal) complain(err error) {
-	t.say("error: %s", err)
+	hint := ""
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		t.say("hint: %s", hinted.Hint())
+	if errors.As(err, &hinted) {
+		hint = hinted.Hint()
+	}
+	if log := t.log.Load(); log != nil {
+		if hint != "" {
+			log = log.With("hint", hint)
+		}
+		log.Error(err.Error())
+		return
+	}
+	t.say("error: %s", err)
+	if hint != "" {
+		t.say("hint: %s", hint)
 	}
 }
 
 // say prints a line for a person.
 func (t *terminal) say(format string, args ...any) {
-	fmt.Fprintf(t.stderr, "typostream: %s\n", printable(fmt.Sprintf(format, args...)))
+	text := fmt.Sprintf(format, args...)
+	if log := t.log.Load(); log != nil {
+		log.Warn(text)
+		return
+	}
+	fmt.Fprintf(t.stderr, "typostream: %s\n", printable(text))
 }
 
 // printable is the text as one line without anything that a terminal obeys:

@@ -79,6 +79,9 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 			err = e
 		}
 	}()
+	if s.LogFormat == "json" {
+		t.log.Store(log) // from here on it runs, and programs read what it says
+	}
 	log.Info("worker started", "version", version(), "http", server.Addr(), "kafka", s.Kafka, "output_dir", s.OutputDir)
 	return w.run(ctx, permute)
 }
