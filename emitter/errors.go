@@ -66,7 +66,7 @@ func hintFor(topicName string, v verdict) string {
 
 func missingHint(topicName string) string {
 	return "create it (kafka-topics --create --topic " + topicName +
-		" --partitions 12 --replication-factor 3) or allow the emitter to create topics"
+		" --partitions 12 --replication-factor 3) or set KAFKA_CREATE_TOPICS=true"
 }
 
 // brief is an error's text for a log line: without kafka-go's method names,

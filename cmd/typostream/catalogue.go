@@ -19,6 +19,10 @@ func brokerOptions() []option {
 			usage: "`TOPIC` of the candidates", set: setTopic(func(s *settings) *string { return &s.Topics.Candidates }),
 		},
 		{
+			name: "create-topics", env: []string{"KAFKA_CREATE_TOPICS"}, value: "false", toggle: true,
+			usage: "create a topic that is missing: 12 partitions, up to 3 replicas, 7 days", set: toggle(func(s *settings) *bool { return &s.CreateTopics }),
+		},
+		{
 			name: "send-attempts", env: []string{"KAFKA_SEND_ATTEMPTS"}, value: "3",
 			usage: "attempts to send a message before it goes to the spool, `N`", set: count(1, 10, func(s *settings) *int { return &s.SendAttempts }),
 		},

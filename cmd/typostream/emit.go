@@ -18,7 +18,7 @@ type delivery interface {
 }
 
 func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
-	return emitter.KafkaConfig{Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, Log: log}
+	return emitter.KafkaConfig{Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, CreateTopics: s.CreateTopics, Log: log}
 }
 
 // openKafka opens the emitter with its spool. The dead letters are its own

@@ -21,6 +21,7 @@ type settings struct {
 	Topics       pipeline.Topics
 	Group        string        // consumer group of the worker
 	RetryDelay   time.Duration // between attempts to reach the group, and to finish a seed
+	CreateTopics bool          // a topic that is missing
 	SendAttempts int           // of one message, before it goes to the spool
 	SendBackoff  time.Duration // before the second attempt; doubles, with jitter
 

@@ -30,7 +30,7 @@ func runWith(t *testing.T, env map[string]string, args ...string) (code int, std
 // value came from; nothing is printed.
 func TestWrongValues(t *testing.T) {
 	wrong := map[string]string{
-		"kafka": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
+		"kafka": "maybe", "create-topics": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
 		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "max-unknown": "2", "mode": "twice",
 		"process-csv": "y", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
@@ -68,7 +68,7 @@ func TestWrongValues(t *testing.T) {
 // as none.
 func TestSources(t *testing.T) {
 	other := map[string]string{
-		"kafka": "false", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
+		"kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "max-unknown": "2%", "mode": "oneshot",
 		"process-csv": "false", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
