@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +38,6 @@ type KafkaSourceConfig struct {
 const (
 	defaultRetryDelay     = 5 * time.Second
 	defaultCommitInterval = 200 * time.Millisecond
-	maxFetchBytes         = 10 << 20
 	// maxOpenOffsets bounds the records of a partition that wait for their
 	// commit behind one that takes long.
 	maxOpenOffsets = 10_000
@@ -48,10 +50,15 @@ const (
 //
 // The work on a seed outlives a generation of the group: after a rebalance a
 // partition that stayed goes on where it was, and the seeds of one that went to
-// another member are cancelled. It reads through kafka-go's ConsumerGroup rather
-// than its Reader, whose commits are neither gapless nor monotonic.
+// another member are cancelled. It uses kafka-go's ConsumerGroup and Client
+// rather than its Reader, whose commits are neither gapless nor monotonic, which
+// keeps a hundred messages of each partition in memory, and which gives up or
+// stalls in silence where a partition cannot be read.
 type KafkaSource struct {
-	cfg KafkaSourceConfig
+	cfg       KafkaSourceConfig
+	dialer    *kafka.Dialer
+	transport *kafka.Transport
+	client    *kafka.Client
 
 	mu         sync.Mutex
 	generation *kafka.Generation // the current one, nil before the first
@@ -68,10 +75,12 @@ type partition struct {
 	ctx    context.Context // ends when another member owns the partition
 	cancel context.CancelFunc
 
+	room chan struct{} // signalled when the checkpoint has moved
+
 	// All below are guarded by KafkaSource.mu.
 	checkpoint *checkpoint
 	committed  int64
-	room       chan struct{} // signalled when the checkpoint has moved
+	problem    error // why it cannot be read just now
 }
 
 // NewKafkaSource checks the configuration; nothing is connected before Run.
@@ -90,18 +99,32 @@ func NewKafkaSource(cfg KafkaSourceConfig) (*KafkaSource, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = defaultCommitInterval
 	}
-	return &KafkaSource{cfg: cfg, partitions: map[int]*partition{}, unready: errors.New("the consumer group is not joined yet")}, nil
+	dialer := &kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"}
+	// The time to live is also the deadline of kafka-go's metadata request, so
+	// it must not be short; fetch refreshes the metadata where that is due.
+	transport := &kafka.Transport{Dial: (&net.Dialer{Timeout: dialer.Timeout}).DialContext, ClientID: dialer.ClientID, MetadataTTL: 4 * time.Second, MetadataTopics: []string{cfg.Topic}}
+	return &KafkaSource{
+		cfg: cfg, dialer: dialer, transport: transport,
+		client:     &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport},
+		partitions: map[int]*partition{}, unready: errors.New("the consumer group is not joined yet"),
+	}, nil
 }
 
-// Unready is nil while the group is joined, else why it is not. Safe for
+// Unready is nil while the group is joined and its partitions are read, else why
+// not. Safe for
 // concurrent use.
 func (s *KafkaSource) Unready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unready == nil {
-		return nil
+	if s.unready != nil {
+		return fmt.Errorf("topic %s is not read: %w", s.cfg.Topic, s.unready)
 	}
-	return fmt.Errorf("topic %s is not read: %w", s.cfg.Topic, s.unready)
+	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
+		if problem := s.partitions[id].problem; problem != nil {
+			return fmt.Errorf("partition %d of topic %s is not read: %w", id, s.cfg.Topic, problem)
+		}
+	}
+	return nil
 }
 
 // Run implements Source. It stays a member of the group while the delivered
@@ -110,7 +133,7 @@ func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: s.cfg.Group, Brokers: s.cfg.Brokers, Topics: []string{s.cfg.Topic},
 		StartOffset: kafka.FirstOffset, WatchPartitionChanges: true, JoinGroupBackoff: s.cfg.RetryDelay,
-		Dialer: &kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"},
+		Dialer: s.dialer,
 	})
 	if err != nil {
 		return fmt.Errorf("kafka source: %w", err)
@@ -131,6 +154,7 @@ func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
 	<-drained
 	err = group.Close()
 	s.disown(nil)
+	s.transport.CloseIdleConnections()
 	return err
 }
 
@@ -167,10 +191,9 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 
 // lookup returns why the topic cannot be read, nil if it exists.
 func (s *KafkaSource) lookup(ctx context.Context) error {
-	dialer := kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"}
 	var err error
 	for _, broker := range s.cfg.Brokers {
-		if _, err = dialer.LookupPartitions(ctx, "tcp", broker, s.cfg.Topic); err == nil {
+		if _, err = s.dialer.LookupPartitions(ctx, "tcp", broker, s.cfg.Topic); err == nil {
 			return nil
 		}
 	}
@@ -243,141 +266,6 @@ func (s *KafkaSource) disownLocked(kept map[int]*partition) {
 	s.partitions = kept
 }
 
-// read hands on the partition's records until the generation ends or ctx is
-// done.
-func (s *KafkaSource) read(ctx, generation context.Context, p *partition, out chan<- Delivery) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(generation, cancel)()
-
-	reader := kafka.NewReader(kafka.ReaderConfig{
-		Brokers: s.cfg.Brokers, Topic: s.cfg.Topic, Partition: p.id, MinBytes: 1, MaxBytes: maxFetchBytes, MaxWait: time.Second,
-		Dialer: &kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"},
-	})
-	defer reader.Close()
-	s.mu.Lock()
-	from := p.checkpoint.read
-	s.mu.Unlock()
-	if err := reader.SetOffset(from); err != nil {
-		s.cfg.Log.Warn("cannot begin to read the partition", "partition", p.id, "offset", from, "cause", err)
-		return
-	}
-	for {
-		m, err := reader.ReadMessage(ctx)
-		if err != nil {
-			if ctx.Err() == nil { // without a group a Reader retries by itself; this is its end
-				s.cfg.Log.Warn("stopped reading the partition", "partition", p.id, "cause", err)
-			}
-			return
-		}
-		if !s.take(ctx, p, m, out) {
-			return
-		}
-	}
-}
-
-// take deals with one record; false means that it is to be read again by
-// somebody, because ctx is done.
-func (s *KafkaSource) take(ctx context.Context, p *partition, m kafka.Message, out chan<- Delivery) bool {
-	if !s.waitForRoom(ctx, p) {
-		return false
-	}
-	seed, verdict, err := ParseMessage(m.Value, s.cfg.FuzzSources)
-	seed.Scan = fmt.Sprintf("%s-%d-%d", m.Topic, m.Partition, m.Offset)
-
-	s.mu.Lock()
-	if s.draining {
-		s.mu.Unlock()
-		return false
-	}
-	p.checkpoint.start(m.Offset)
-	s.deliveries.Add(1)
-	s.mu.Unlock()
-
-	handled := true
-	switch verdict {
-	case Accepted, Recheck:
-		delivery := Delivery{Seed: seed, Context: p.ctx, Done: func(err error) { s.finish(p, m.Offset, err) }}
-		select {
-		case out <- delivery:
-			s.cfg.Metrics.message(verdict)
-			return true // Done settles the rest
-		case <-ctx.Done():
-			handled = false
-		}
-	case Poison:
-		handled = s.bury(ctx, m, err)
-	}
-	if !handled {
-		s.mu.Lock()
-		p.checkpoint.abandon()
-		s.mu.Unlock()
-		s.deliveries.Done()
-		return false
-	}
-	s.cfg.Metrics.message(verdict)
-	s.finish(p, m.Offset, nil)
-	return true
-}
-
-func (s *KafkaSource) waitForRoom(ctx context.Context, p *partition) bool {
-	for {
-		s.mu.Lock()
-		full := p.checkpoint.inFlight() >= maxOpenOffsets
-		s.mu.Unlock()
-		if !full {
-			return true
-		}
-		select {
-		case <-p.room:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// finish notes that a delivered record is done. One that could not be finished
-// keeps its offset, and every later one of the partition, from being committed:
-// the next owner of the partition reads it again.
-func (s *KafkaSource) finish(p *partition, offset int64, err error) {
-	defer s.deliveries.Done()
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	moved := p.checkpoint.finish(offset)
-	s.mu.Unlock()
-	if moved {
-		select {
-		case p.room <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// bury puts a message that cannot be used among the dead letters, as often as
-// it takes: its offset may be committed only when the letter is on disk.
-func (s *KafkaSource) bury(ctx context.Context, m kafka.Message, cause error) bool {
-	var poison *PoisonError
-	errors.As(cause, &poison)
-	letter := emitter.DeadLetter{
-		FailureType: poison.FailureType, Reason: poison.Error(), Raw: m.Value,
-		Topic: m.Topic, Key: string(m.Key), Partition: &m.Partition, Offset: &m.Offset,
-	}
-	for {
-		err := s.cfg.DeadLetters.Put(ctx, letter)
-		if err == nil {
-			s.cfg.Log.Warn("message cannot be used; kept among the dead letters", "topic", m.Topic, "partition", m.Partition,
-				"offset", m.Offset, "type", poison.FailureType, "cause", poison.Error())
-			return true
-		}
-		s.cfg.Log.Error("cannot write the dead letter; trying again", "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "cause", err)
-		if !pause(ctx, s.cfg.RetryDelay) {
-			return false
-		}
-	}
-}
-
 func (s *KafkaSource) commitLoop(generation context.Context) {
 	tick := time.NewTicker(s.cfg.CommitInterval)
 	defer tick.Stop()
@@ -411,7 +299,7 @@ func (s *KafkaSource) commit() {
 		return
 	}
 	if err := generation.CommitOffsets(map[string]map[int]int64{s.cfg.Topic: offsets}); err != nil {
-		s.cfg.Log.Warn("offsets not committed; trying again", "group", s.cfg.Group, "cause", err)
+		s.cfg.Log.Warn("offsets not committed; they will be with the next commit, or their seeds are scanned again", "group", s.cfg.Group, "cause", err)
 		return
 	}
 	s.mu.Lock()

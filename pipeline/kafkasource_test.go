@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/typostream/typostream/emitter"
 )
@@ -26,9 +28,10 @@ const (
 
 // broker is an in-process Kafka and a client beside it.
 type broker struct {
-	t      *testing.T
-	addrs  []string
-	client *kgo.Client
+	t       *testing.T
+	cluster *kfake.Cluster
+	addrs   []string
+	client  *kgo.Client
 }
 
 func newBroker(t *testing.T, partitions int32) *broker {
@@ -43,7 +46,7 @@ func newBroker(t *testing.T, partitions int32) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &broker{t: t, addrs: cluster.ListenAddrs(), client: client}
+	return &broker{t: t, cluster: cluster, addrs: cluster.ListenAddrs(), client: client}
 }
 
 func (b *broker) produce(partition int32, values ...string) {
@@ -288,6 +291,103 @@ func TestKafkaSourceRebalance(t *testing.T) {
 	eventually(t, "both partitions committed", func() bool { return b.committed(0) == 1 && b.committed(1) == 1 })
 	first.stop()
 	second.stop()
+}
+
+// A partition whose leader answers with errors, or not at all, is tried until
+// it can be read, and the source says so meanwhile.
+func TestKafkaSourceOutlastsFetchErrors(t *testing.T) {
+	b := newBroker(t, 1)
+	var failing atomic.Bool
+	failing.Store(true)
+	b.cluster.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		if !failing.Load() {
+			return nil, nil, false
+		}
+		fetch := request.(*kmsg.FetchRequest)
+		response := fetch.ResponseKind().(*kmsg.FetchResponse)
+		for _, topic := range fetch.Topics {
+			answer := kmsg.NewFetchResponseTopic()
+			answer.Topic, answer.TopicID = topic.Topic, topic.TopicID
+			for _, partition := range topic.Partitions {
+				failed := kmsg.NewFetchResponseTopicPartition()
+				failed.Partition, failed.ErrorCode = partition.Partition, 56 // KAFKA_STORAGE_ERROR
+				answer.Partitions = append(answer.Partitions, failed)
+			}
+			response.Topics = append(response.Topics, answer)
+		}
+		return response, nil, true
+	})
+	b.produce(0, submission("a.com"))
+	r := b.run(t)
+	eventually(t, "the source says which partition it cannot read", func() bool {
+		err := r.source.Unready()
+		return err != nil && strings.Contains(err.Error(), "partition 0 of topic raw.hosts is not read")
+	})
+	failing.Store(false)
+	r.next().Done(nil)
+	if err := r.source.Unready(); err != nil {
+		t.Errorf("healthy again, but %v", err)
+	}
+	r.stop()
+	if got := b.committed(0); got != 1 {
+		t.Errorf("offset %d committed, want 1", got)
+	}
+}
+
+// A committed offset past the end of the log is no reason to wait for ever.
+func TestKafkaSourceWithAnOffsetThatTheLogDoesNotHold(t *testing.T) {
+	b := newBroker(t, 1)
+	b.produce(0, submission("a.com"), submission("b.com"))
+	var offsets kadm.Offsets
+	offsets.Add(kadm.Offset{Topic: testTopic, Partition: 0, At: 1000})
+	if _, err := kadm.NewClient(b.client).CommitOffsets(t.Context(), testGroup, offsets); err != nil {
+		t.Fatal(err)
+	}
+	r := b.run(t)
+	for _, want := range []string{"a.com", "b.com"} {
+		d := r.next()
+		if d.Seed.FQDN != want {
+			t.Errorf("delivered %s, want %s", d.Seed.FQDN, want)
+		}
+		d.Done(nil)
+	}
+	r.stop()
+	if got := b.committed(0); got != 2 {
+		t.Errorf("offset %d committed, want 2", got)
+	}
+}
+
+// A topic that is deleted and made anew under a running source is read from
+// its beginning; what is in work of the old one commits nothing in the new.
+func TestKafkaSourceReadsATopicMadeAnew(t *testing.T) {
+	b := newBroker(t, 1)
+	b.produce(0, submission("a.com"), submission("b.com"), submission("c.com"))
+	r := b.run(t)
+	old := []Delivery{r.next(), r.next(), r.next()}
+	old[0].Done(nil)
+	eventually(t, "offset 1 committed", func() bool { return b.committed(0) == 1 })
+	admin := kadm.NewClient(b.client)
+	if _, err := admin.DeleteTopics(t.Context(), testTopic); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, testTopic); err != nil {
+		t.Fatal(err)
+	}
+	b.client.PurgeTopicsFromClient(testTopic)
+	b.produce(0, submission("new.com"))
+	d := r.next()
+	if d.Seed.FQDN != "new.com" || d.Seed.Scan != "raw.hosts-0-0" {
+		t.Errorf("delivered %+v", d.Seed)
+	}
+	for _, o := range old[1:] {
+		o.Done(nil)
+	}
+	d.Done(nil)
+	r.stop()
+	if got := b.committed(0); got != 1 {
+		t.Errorf("offset %d committed, want 1: the new topic has one message", got)
+	}
 }
 
 // Without Kafka the source says why it is not ready, and ends when told.
