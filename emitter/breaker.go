@@ -74,11 +74,13 @@ func (b *breaker) release() {
 	b.probing = false
 }
 
-// state returns whether the breaker is open, since when and why.
-func (b *breaker) state() (open bool, since time.Time, cause error) {
+// state returns whether the breaker keeps messages away now, since when it is
+// open and why. One whose period is over lets the next message try, so it tells
+// of no trouble that is known.
+func (b *breaker) state(now time.Time) (keeps bool, since time.Time, cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open, b.since, b.cause
+	return b.open && (b.probing || now.Before(b.until)), b.since, b.cause
 }
 
 // gate is the row of breakers a batch must pass, from the widest scope to the
@@ -109,7 +111,7 @@ func (g gate) admit(now time.Time) bool {
 // cause is that of the widest open breaker, nil if none is.
 func (g gate) cause() error {
 	for _, b := range g {
-		if open, _, cause := b.state(); open {
+		if open, _, cause := b.state(time.Now()); open {
 			return cause
 		}
 	}

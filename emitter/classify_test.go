@@ -121,7 +121,7 @@ func TestBreaker(t *testing.T) {
 	if !b.admit(later) {
 		t.Error("after a release nothing may probe")
 	}
-	if open, since, c := b.state(); !open || !since.Equal(now) || c != cause {
+	if open, since, c := b.state(now); !open || !since.Equal(now) || c != cause {
 		t.Errorf("state: %v %v %v", open, since, c)
 	}
 	if was, since := b.pass(); !was || !since.Equal(now) {

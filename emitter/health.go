@@ -34,17 +34,13 @@ type health struct {
 	since time.Time
 }
 
-// note remembers an outcome and reports whether reachable and not have
-// changed places.
-func (h *health) note(cause error) (changed bool) {
+func (h *health) note(cause error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	changed = h.known && (h.cause == nil) != (cause == nil)
-	if !h.known || changed {
+	if !h.known || (h.cause == nil) != (cause == nil) {
 		h.since = time.Now()
 	}
 	h.known, h.cause = true, cause
-	return changed
 }
 
 // Health returns what is known of Kafka now; it asks nobody.
@@ -53,7 +49,7 @@ func (k *Kafka) Health() Health {
 	h := Health{Known: k.health.known, Cause: k.health.cause, Since: k.health.since}
 	k.health.mu.Unlock()
 	h.Problems = k.openBreakers()
-	if open, since, cause := k.brk.state(); open {
+	if open, since, cause := k.brk.state(time.Now()); open {
 		h.Since, h.Cause = since, cause
 	}
 	h.Reachable = h.Known && h.Cause == nil
@@ -64,7 +60,7 @@ func (k *Kafka) Health() Health {
 func (k *Kafka) openBreakers() []string {
 	var out []string
 	add := func(b *breaker, what string) {
-		if open, _, cause := b.state(); open {
+		if open, _, cause := b.state(time.Now()); open {
 			out = append(out, what+": "+brief(cause))
 		}
 	}
@@ -89,8 +85,9 @@ func (k *Kafka) openBreakers() []string {
 
 // Check asks Kafka for the topic's metadata afresh, within RequestTimeout, and
 // remembers for Health whether an answer came. After a good one the next batch
-// is tried, even in the period in which messages go to the spool at once. A
-// missing topic is an error too: a *KafkaError, as all others.
+// is tried, even in the period in which messages go to the spool at once, and
+// when no part of Kafka is known to be in trouble the spool's file is closed, so
+// that it can be replayed. A missing topic is an error too: a *KafkaError, as all others.
 func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
 	defer cancel()
@@ -99,7 +96,8 @@ func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	_, _, err := k.cluster.lookup(ctx, topicName)
 	if err == nil {
 		k.brk.hasten()
-		if k.health.note(nil) {
+		k.health.note(nil)
+		if len(k.openBreakers()) == 0 {
 			k.freeSpool()
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,12 @@ type CSVSource struct {
 	Open    func() (io.ReadCloser, error)
 	Metrics *Metrics
 	Log     *slog.Logger
+
+	seeds atomic.Int64
 }
+
+// Seeds is how many seeds the file has given so far. Safe for concurrent use.
+func (c *CSVSource) Seeds() int { return int(c.seeds.Load()) }
 
 // Run implements Source. A file that cannot be opened or read to its end is an
 // error; a bad row is a warning and a count. A seed that could not be finished
@@ -33,8 +39,14 @@ func (c *CSVSource) Run(ctx context.Context, out chan<- Delivery) error {
 	var deliveries sync.WaitGroup
 	defer deliveries.Wait()
 	scan := fmt.Sprintf("csv-%d", time.Now().UnixMilli())
-	seeds, bad := 0, 0
-	defer func() { c.Log.Info("seeds read", "file", c.Name, "seeds", seeds, "bad_rows", bad) }()
+	bad := 0
+	defer func() {
+		log := c.Log.Info
+		if c.Seeds() == 0 && ctx.Err() == nil {
+			log = c.Log.Warn
+		}
+		log("seeds read", "file", c.Name, "seeds", c.Seeds(), "bad_rows", bad)
+	}()
 	for row := range ReadSeeds(file) {
 		if row.Err != nil {
 			if row.Line == 0 {
@@ -52,7 +64,7 @@ func (c *CSVSource) Run(ctx context.Context, out chan<- Delivery) error {
 		deliveries.Add(1)
 		select {
 		case out <- Delivery{Seed: seed, Context: context.Background(), Done: func(error) { deliveries.Done() }}:
-			seeds++
+			c.seeds.Add(1)
 		case <-ctx.Done():
 			deliveries.Done()
 			return nil

@@ -79,14 +79,15 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	if s.Observer.Generated != nil {
 		s.Observer.Generated(seed, total)
 	}
-	publisher := newPublisher(ctx, s.Emitter)
+	var own []emitter.Message
 	if s.Emitter != nil && !seed.Recheck {
-		messages, err := seed.seedMessages(s.Topics, s.now())
-		if err != nil {
+		var err error
+		if own, err = seed.seedMessages(s.Topics, s.now()); err != nil {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 		}
-		publisher.publish(messages...)
 	}
+	publisher := newPublisher(ctx, s.Emitter)
+	publisher.publish(own...)
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
 		func(v fuzzer.Variant, a resolver.Answer) error { return s.answered(&summary, publisher, seed, v, a) })
 	receipt, emitErr := publisher.close()

@@ -21,6 +21,9 @@ type Worker struct {
 	// DrainTimeout is how long seeds in work may go on after the context has
 	// ended. What is not finished by then is not acknowledged.
 	DrainTimeout time.Duration
+	// GiveUp is called when that time is over: what still waits for Kafka is to
+	// be put where it is durable at once. May be nil.
+	GiveUp func()
 	// RetryDelay is the time before a scan that could not be finished is begun
 	// again.
 	RetryDelay time.Duration
@@ -60,6 +63,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		if pause(work, w.DrainTimeout) {
 			w.Log.Warn("seeds in work are given up; they are not acknowledged", "after", w.DrainTimeout)
 			stop()
+			if w.GiveUp != nil {
+				w.GiveUp()
+			}
 		}
 	})
 	defer deadline()
@@ -100,8 +106,7 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 	for rescans := 0; ; {
 		summary, err := w.Scanner.Scan(ctx, d.Seed)
 		if err == nil && float64(summary.Unknown) > maxUnanswered*float64(summary.Generated) {
-			alive := w.Scanner.Resolver.Check(ctx) == nil
-			if rescans++; !alive || rescans <= maxRescans {
+			if rescans++; !w.awaitResolvers(ctx) || rescans <= maxRescans {
 				err = fmt.Errorf("the resolvers gave no answer for %d of %d names", summary.Unknown, summary.Generated)
 			}
 		}
@@ -120,6 +125,24 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 		w.Log.Warn("seed not finished", "seed", d.Seed.FQDN, "scan", d.Seed.Scan, "brand", d.Seed.Brand)
 		d.Done(ctx.Err())
 		return
+	}
+}
+
+// awaitResolvers returns true at once if a resolver answers; else it waits for
+// one, and returns false.
+func (w *Worker) awaitResolvers(ctx context.Context) bool {
+	for alive := true; ; alive = false {
+		err := w.Scanner.Resolver.Check(ctx)
+		if err == nil {
+			return alive
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		w.Log.Warn("no resolver answers; a seed waits until one does", "cause", err)
+		if !pause(ctx, w.RetryDelay) {
+			return false
+		}
 	}
 }
 

@@ -135,7 +135,7 @@ func (n *inputTally) sayFirst(t *terminal) {
 
 // err is the end of the input: nil if there was a good one.
 func (n *inputTally) err(name string) error {
-	hint := cmp.Or(n.hint, "one domain a line, or CSV with a column domain or seed_registrable")
+	hint := cmp.Or(n.hint, seedFileHint)
 	switch {
 	case n.broken != nil:
 		return n.broken
@@ -157,6 +157,9 @@ func (t *terminal) warn(err error) {
 		t.say("hint: %s", hinted.Hint())
 	}
 }
+
+// seedFileHint says what a file of seeds looks like.
+const seedFileHint = "one domain a line, or CSV with a column domain or seed_registrable"
 
 // openFile opens an input; a directory or an unreadable file is a usage error.
 func openFile(path string) (*os.File, error) {

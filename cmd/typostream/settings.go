@@ -32,7 +32,7 @@ type settings struct {
 	MaxUnknown  float64
 
 	OutputDir  string
-	SeedsCSV   string // "" after a default that does not exist
+	SeedsCSV   string // the default need not exist
 	DictDir    string
 	Fuzzers    string
 	Dictionary string

@@ -95,6 +95,7 @@ type workerRun struct {
 	emitter  delivery
 	kafka    *emitter.Kafka // the emitter, when it is Kafka
 	sources  []pipeline.Source
+	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
 	registry *prometheus.Registry
 
@@ -136,6 +137,7 @@ func (w *workerRun) openSources() error {
 			return err
 		}
 		if source != nil {
+			w.csv = source
 			w.sources = append(w.sources, source)
 		}
 	}
@@ -161,9 +163,9 @@ func (w *workerRun) openSources() error {
 
 // csvSource is the file of seeds; nil if it is the default one and does not
 // exist.
-func (w *workerRun) csvSource() (pipeline.Source, error) {
+func (w *workerRun) csvSource() (*pipeline.CSVSource, error) {
 	path := w.settings.SeedsCSV
-	if path == defaultSeedsCSV {
+	if w.settings.sources["seeds"].kind == "default" {
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			w.log.Info("there is no file of seeds", "file", path)
 			return nil, nil
@@ -213,7 +215,7 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 		Scanner: &pipeline.Scanner{
 			Resolver: resolve, Permute: permute, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
 		},
-		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, RetryDelay: s.RetryDelay,
+		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,
 	}
 	err = worker.Run(ctx)
@@ -224,7 +226,19 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if w.csv.Seeds() == 0 {
+		return usagef(seedFileHint, "%s holds no domain that can be used", s.SeedsCSV)
+	}
 	return w.incomplete(worker.Total())
+}
+
+// giveUp sends what waits for Kafka to the spool: the time to drain is over.
+func (w *workerRun) giveUp() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.emitter.Close(over); err != nil {
+		w.log.Error("the emitter was not closed as it should be", "cause", err)
+	}
 }
 
 // reportEnd logs the accounts of the whole run; a figure of trouble is named
