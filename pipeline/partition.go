@@ -81,6 +81,9 @@ func (s *KafkaSource) fetch(ctx context.Context, p *partition) ([]message, error
 		Topic: s.cfg.Topic, Partition: p.id, Offset: from, MinBytes: 1, MaxBytes: maxFetchBytes, MaxWait: fetchWait,
 	})
 	if err != nil {
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause // without the name of the library's method
+		}
 		return nil, err
 	}
 	if errors.Is(response.Error, kafka.OffsetOutOfRange) {

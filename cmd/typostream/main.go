@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -50,7 +51,9 @@ type terminal struct {
 
 // run is the whole command; only main knows the process. The first SIGINT or
 // SIGTERM ends ctx, so that work in progress is finished; the second ends run at
-// once, whatever is still going on.
+// once, whatever is still going on. The same signal again within a second is
+// the first one still: timeout(1) and terminals send it to the process and to
+// its group.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
@@ -59,14 +62,22 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	var signalled atomic.Bool
+	var (
+		signalled atomic.Bool
+		first     os.Signal
+		at        time.Time
+	)
 	finished := make(chan int, 1)
 	go func() { finished <- t.exitCode(newCommand(t).Run(ctx, args), signalled.Load) }()
 	for {
 		select {
 		case code := <-finished:
 			return code
-		case <-signals:
+		case got := <-signals:
+			if got == first && time.Since(at) < time.Second {
+				continue
+			}
+			first, at = got, time.Now()
 			if signalled.Swap(true) {
 				t.say("stopped by a second signal")
 				return exitInterrupted
