@@ -8,7 +8,7 @@ import (
 // Algorithm is one way of making a look-alike. The set is closed; the order of
 // the constants decides which algorithm gives its name to a variant that
 // several reach. The zero value is [Original]. In the examples the seed is
-// example.com unless another is named.
+// example.com unless another is named. docs/FUZZERS.md is the table of all.
 type Algorithm uint8
 
 const (
@@ -60,22 +60,130 @@ const (
 	// sbi.bank.in → sbi.in; www.example.com → wwwexample.com.
 	Various
 
+	// The sixteen above are dnstwist's; those below are not. Each names the
+	// source of its idea.
+
+	// Edit makes every label at one step of letters, digits and hyphens:
+	// insertion, substitution, deletion, transposition of neighbours
+	// (Damerau 1964): exampble.com, axample.com.
+	Edit
+	// DoubleReplacement replaces both of a doubled character by the same
+	// neighbouring key (URLCrazy, AIL's ail-typo-squatting): google.com → giigle.com.
+	DoubleReplacement
+	// Prefix puts a letter or digit in front of the label and of each word
+	// inside it (AIL's addition): aexample.com; facebook.com → faceabook.com.
+	Prefix
+	// Leet writes digits for the letters they resemble (a4 b8 e3 g9 i1 o0 s5
+	// t7 z2) or back: one, two, or all of them (leetspeak): ex4mple.com, 3x4mpl3.com.
+	Leet
+	// AllOccurrences makes one change to every occurrence of a character that
+	// occurs more than once: a look-alike, a digit, a neighbouring key, another
+	// vowel, nothing (seen in phishing feeds): google.com → g00gle.com.
+	AllOccurrences
+	// VowelShuffle lets the label's own vowels change places: all orders of up
+	// to five vowels, of more any two (twistrs): google.com → geoglo.com.
+	VowelShuffle
+	// Sound writes what sounds alike: homophones among the label's words and
+	// letter groups such as f/ph, ck/k, s/z, ei/ie (Nikiforakis et al.,
+	// "Soundsquatting", ISC 2014): facebook.com → phacebook.com.
+	Sound
+	// Misspelling writes a word inside the label as people often misspell it
+	// (URLCrazy, AIL; own list): businessbank.com → buisnessbank.com.
+	Misspelling
+	// NumberWord turns a number inside the label into its word and back,
+	// for/4 and to/2 among them (AIL's numeral swap): 4chan.org → fourchan.org.
+	NumberWord
+	// WordOrder puts the two or three words of a label in another order, with
+	// and without hyphens (seen in phishing feeds): facebook.com → bookface.com.
+	WordOrder
+	// SingularPlural turns a word of the label into its plural or singular by
+	// the rules of English (URLCrazy; dnstwist's plural knows neither): citybank.com
+	// → citiesbank.com, examples.com → example.com.
+	SingularPlural
+	// Combosquat joins a word of an embedded list to the label, at either end,
+	// with and without hyphen (Kintis et al., "Hiding in Plain Sight", CCS
+	// 2017): example-login.com, secureexample.com.
+	Combosquat
+	// Dehyphenation takes hyphens out of the label, one or all, or moves one
+	// (URLCrazy's strip dashes): my-bank.com → mybank.com, myb-ank.com.
+	Dehyphenation
+	// HostDot loses the dot after a common host name, or makes it a hyphen
+	// (Wang et al., "Strider Typo-Patrol", SRUTI 2006): wwwexample.com, mail-example.com.
+	HostDot
+	// Confusable swaps one character or pair for one that Unicode calls
+	// confusable (UTS #39), if the registry takes it: xn--exmple-cxc.com
+	// (exɑmple). Where a registry does not keep scripts apart, the look-alike
+	// may be of another script than the label.
+	Confusable
+	// WholeScript writes the whole label in look-alikes of one script,
+	// Cyrillic, Greek, Armenian or beyond-ASCII Latin, if the registry takes it
+	// (Zheng 2017, the "аррӏе.com" case; UTS #39): apple.com → xn--80ak6aa92e.com.
+	WholeScript
+	// DotHyphen makes hyphens of dots left of the last label, one or all (AIL's
+	// dot to dash): www.example.co.uk → www-example.co.uk, example-co.uk.
+	DotHyphen
+	// TLDInLabel puts a TLD into the label, with and without hyphen: the seed's
+	// own under every suffix of the pass, any of theirs under the seed's
+	// (dnstwist's various, which knows the seed's own): examplecom.com, example-com.net.
+	TLDInLabel
+	// BoundaryHyphen puts a hyphen at a boundary that readers know without one:
+	// between the label and a suffix of several labels, and between the label's
+	// words (seen in phishing feeds): sbi.bank.in → sbi-bank.in; facebook.com → face-book.com.
+	BoundaryHyphen
+	// WrongSecondLevel puts a sibling of the same country in the suffix's
+	// place (URLCrazy's wrong SLD): example.co.uk → example.org.uk, example.uk.
+	WrongSecondLevel
+	// TLDAppend appends a TLD where suffix and TLD together are a public suffix
+	// again (AIL's add TLD): google.com → google.com.co.
+	TLDAppend
+	// TLDBitflip flips one bit of the dots and the suffix, as a memory fault
+	// would, n ↔ dot included (Schultz, "Examining the Bitsquatting Attack Surface", DEF CON 2013):
+	// example.co → example.so, windows.com → wi.dows.com.
+	TLDBitflip
+	// GiveAway takes the label as a name under a host that gives names away,
+	// by the private section of the public suffix list (AIL's dynamic DNS): paypal.com → paypal.web.app,
+	// paypal.us.com.
+	GiveAway
+
 	numAlgorithms = iota
 )
+
+// numDNSTwist counts [Original] and the sixteen of dnstwist.
+const numDNSTwist = int(Various) + 1
 
 var algorithmNames = [numAlgorithms]string{
 	"*original", "addition", "bitsquatting", "cyrillic", "homoglyph", "hyphenation",
 	"insertion", "omission", "plural", "repetition", "replacement", "subdomain",
 	"transposition", "vowel-swap", "dictionary", "tld-swap", "various",
+	"edit", "double-replacement", "prefix", "leet", "all-occurrences", "vowel-shuffle", "sound",
+	"misspelling", "number-word", "word-order", "singular-plural", "combosquat", "dehyphenation",
+	"host-dot", "confusable", "whole-script", "dot-hyphen", "tld-in-label", "boundary-hyphen",
+	"wrong-second-level", "tld-append", "tld-bitflip", "give-away",
 }
 
-// Algorithms returns the sixteen algorithms in canonical order, without [Original].
-func Algorithms() []Algorithm {
-	all := make([]Algorithm, 0, numAlgorithms-1)
-	for a := Original + 1; a < numAlgorithms; a++ {
-		all = append(all, a)
+// Algorithms returns all algorithms in canonical order, without [Original].
+func Algorithms() []Algorithm { return algorithmsTo(numAlgorithms) }
+
+// DNSTwistAlgorithms returns the sixteen algorithms that dnstwist has too, in
+// canonical order, without [Original].
+func DNSTwistAlgorithms() []Algorithm { return algorithmsTo(numDNSTwist) }
+
+func algorithmsTo(end int) []Algorithm {
+	list := make([]Algorithm, 0, end-1)
+	for a := Original + 1; int(a) < end; a++ {
+		list = append(list, a)
 	}
-	return all
+	return list
+}
+
+// editsLabel reports whether a changes nothing but the registrable label, so
+// that its results can stand under any suffix. The others make whole names.
+func (a Algorithm) editsLabel() bool {
+	switch a {
+	case TLDSwap, Various, DotHyphen, TLDInLabel, BoundaryHyphen, WrongSecondLevel, TLDAppend, TLDBitflip, GiveAway:
+		return false
+	}
+	return a < numAlgorithms
 }
 
 // String returns the name that users type and events carry, such as "tld-swap".
@@ -153,7 +261,7 @@ func ParseAlgorithms(list string) ([]Algorithm, error) {
 }
 
 // algorithmSet is a bit set of algorithms.
-type algorithmSet uint32
+type algorithmSet uint64
 
 func (s algorithmSet) has(a Algorithm) bool          { return s&(1<<a) != 0 }
 func (s algorithmSet) with(a Algorithm) algorithmSet { return s | 1<<a }

@@ -32,3 +32,20 @@ func BenchmarkPermuteDNSTwist(b *testing.B) {
 		PermuteDNSTwist(seed, pass)
 	}
 }
+
+// BenchmarkAlgorithms generates the raw names of one algorithm, repeats included.
+func BenchmarkAlgorithms(b *testing.B) {
+	seed := mustSeed(b, "northwindtraders.com")
+	for _, a := range Algorithms() {
+		b.Run(a.String(), func(b *testing.B) {
+			g := newGenerator(seed)
+			g.suffixes = CommonSuffixes()
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				g.run(a, func([]byte) bool { n++; return true })
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "names/s")
+		})
+	}
+}

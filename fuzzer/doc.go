@@ -7,8 +7,8 @@
 //	ParseSeed ─▶ Seed ─┬─▶ Permute          own rules: the union of passes, streamed
 //	                   └─▶ PermuteDNSTwist  dnstwist's set, labels and order
 //
-// Sixteen algorithms edit the label below the public suffix or change the
-// suffix; each has its definition and an example at its constant. Every name
+// The algorithms, dnstwist's sixteen and more, edit the label below the public
+// suffix or change what stands around it; each has its definition and an example at its constant. Every name
 // that leaves the package is a valid lower-case A-label FQDN (labels of at most
 // 63 octets, RFC 1035 section 2.3.4 and RFC 5891; at most 253 in all).
 //

@@ -14,6 +14,9 @@ import (
 //go:embed lists/suffixes.txt
 var suffixesText string
 
+//go:embed lists/wide.txt
+var wideText string
+
 //go:embed lists/words.txt
 var wordsText string
 
@@ -41,6 +44,22 @@ var (
 // CommonSuffixes returns the embedded list of suffixes that are used or abused
 // most, gTLDs and ccTLDs, as A-labels. The slice is the caller's.
 func CommonSuffixes() []string { return slices.Clone(commonSuffixes()) }
+
+var wideSuffixes = sync.OnceValue(func() []string {
+	further, _, _ := ReadSuffixes(strings.NewReader(wideText))
+	list := MergeLists(commonSuffixes(), further)
+	var countries []string
+	for tld := range home().countries {
+		countries = append(countries, tld)
+	}
+	slices.Sort(countries)
+	return MergeLists(list, countries)
+})
+
+// WideSuffixes returns the suffixes for wide runs as A-labels, likeliest first:
+// CommonSuffixes, further gTLDs and IDN TLDs, then all ccTLDs. The slice is the
+// caller's.
+func WideSuffixes() []string { return slices.Clone(wideSuffixes()) }
 
 // GeneralWords returns the embedded words of phishing names in general, in
 // several languages. The slice is the caller's.

@@ -8,9 +8,11 @@ import "strings"
 type generator struct {
 	seed     Seed
 	label    []rune
-	words    [][]rune // of the pass at hand
-	suffixes []string // of the pass at hand
-	glyphs   *glyphSet
+	words    [][]rune  // of the pass at hand
+	suffixes []string  // of the pass at hand
+	under    string    // the suffix whose registry decides, see editsUnder
+	glyphs   *glyphSet // of that suffix; nil before the first use
+	parts    [][]rune  // words of the label, see segments; nil before the first use
 
 	edited  []rune // scratch of splice
 	stepped []rune // scratch of the second homoglyph step
@@ -35,46 +37,87 @@ type nameFunc func(name []byte) bool
 // run yields every name of one algorithm that IDNA and the DNS allow, repeats
 // included, in a fixed order. It returns false when yield did.
 func (g *generator) run(a Algorithm, yield nameFunc) bool {
-	edit := func(label []rune) bool {
-		return g.emit(g.seed.Subdomain, label, g.seed.PublicSuffix, yield)
+	if a.editsLabel() {
+		return g.edits(a, func(label []rune) bool {
+			return g.emit(g.seed.Subdomain, label, g.seed.PublicSuffix, yield)
+		})
 	}
 	switch a {
-	case Original:
-		return edit(g.label)
-	case Addition:
-		return g.addition(edit)
-	case Bitsquatting:
-		return g.bitsquatting(edit)
-	case Cyrillic:
-		return g.cyrillic(edit)
-	case Homoglyph:
-		return g.homoglyph(edit)
-	case Hyphenation:
-		return g.hyphenation(edit)
-	case Insertion:
-		return g.insertion(edit)
-	case Omission:
-		return g.omission(edit)
-	case Plural:
-		return g.plural(edit)
-	case Repetition:
-		return g.repetition(edit)
-	case Replacement:
-		return g.replacement(edit)
-	case Subdomain:
-		return g.subdomain(edit)
-	case Transposition:
-		return g.transposition(edit)
-	case VowelSwap:
-		return g.vowelSwap(edit)
-	case Dictionary:
-		return g.dictionary(edit)
 	case TLDSwap:
 		return g.tldSwap(yield)
 	case Various:
 		return g.various(yield)
+	case DotHyphen:
+		return g.dotHyphen(yield)
+	case TLDInLabel:
+		return g.tldInLabel(yield)
+	case BoundaryHyphen:
+		return g.boundaryHyphen(yield)
+	case WrongSecondLevel:
+		return g.wrongSecondLevel(yield)
+	case TLDAppend:
+		return g.tldAppend(yield)
+	case TLDBitflip:
+		return g.tldBitflip(yield)
+	case GiveAway:
+		return g.giveAway(yield)
 	}
 	return true
+}
+
+// edits yields the labels of an algorithm that edits the label, valid or not,
+// repeats and the label itself included, in a fixed order. The label may hold
+// dots. It yields nothing for other algorithms, and returns false when yield did.
+func (g *generator) edits(a Algorithm, yield editFunc) bool {
+	return g.editsUnder(g.seed.PublicSuffix, a, yield)
+}
+
+// editsUnder is edits for labels that are to stand under another suffix: the
+// registry there decides which letters [Homoglyph], [Confusable] and
+// [WholeScript] use.
+func (g *generator) editsUnder(suffix string, a Algorithm, yield editFunc) bool {
+	if g.under != suffix {
+		g.under, g.glyphs = suffix, nil
+	}
+	if edit := labelEdits[a]; edit != nil {
+		return edit(g, yield)
+	}
+	return true
+}
+
+// labelEdits are the algorithms that edit the label.
+var labelEdits = [numAlgorithms]func(*generator, editFunc) bool{
+	Original:          func(g *generator, yield editFunc) bool { return yield(g.label) },
+	Addition:          (*generator).addition,
+	Bitsquatting:      (*generator).bitsquatting,
+	Cyrillic:          (*generator).cyrillic,
+	Homoglyph:         (*generator).homoglyph,
+	Hyphenation:       (*generator).hyphenation,
+	Insertion:         (*generator).insertion,
+	Omission:          (*generator).omission,
+	Plural:            (*generator).plural,
+	Repetition:        (*generator).repetition,
+	Replacement:       (*generator).replacement,
+	Subdomain:         (*generator).subdomain,
+	Transposition:     (*generator).transposition,
+	VowelSwap:         (*generator).vowelSwap,
+	Dictionary:        (*generator).dictionary,
+	Edit:              (*generator).edit,
+	DoubleReplacement: (*generator).doubleReplacement,
+	Prefix:            (*generator).prefix,
+	Leet:              (*generator).leet,
+	AllOccurrences:    (*generator).allOccurrences,
+	VowelShuffle:      (*generator).vowelShuffle,
+	Sound:             (*generator).sound,
+	Misspelling:       (*generator).misspelling,
+	NumberWord:        (*generator).numberWord,
+	WordOrder:         (*generator).wordOrder,
+	SingularPlural:    (*generator).singularPlural,
+	Combosquat:        (*generator).combosquat,
+	Dehyphenation:     (*generator).dehyphenation,
+	HostDot:           (*generator).hostDot,
+	Confusable:        (*generator).confusable,
+	WholeScript:       (*generator).wholeScript,
 }
 
 // emit encodes one name and yields it if it is valid. sub and suffix are

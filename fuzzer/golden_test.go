@@ -134,8 +134,8 @@ func difference(a, b []string) (only []string) {
 
 func TestCanonicalOrderIsDNSTwists(t *testing.T) {
 	for _, path := range vectorPaths(t)[:1] {
-		if v := readVector(t, path); !slices.Equal(v.Meta.FuzzerOrder, algorithmNames[:]) {
-			t.Errorf("order %v, want %v", algorithmNames, v.Meta.FuzzerOrder)
+		if v := readVector(t, path); !slices.Equal(v.Meta.FuzzerOrder, algorithmNames[:numDNSTwist]) {
+			t.Errorf("order %v, want %v", algorithmNames[:numDNSTwist], v.Meta.FuzzerOrder)
 		}
 	}
 }

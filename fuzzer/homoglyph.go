@@ -3,6 +3,7 @@ package fuzzer
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // glyphSet is what the homoglyph algorithm swaps under one suffix.
@@ -23,8 +24,12 @@ func newGlyphSet(suffix string) *glyphSet {
 	if !listed {
 		accented = glyphsUnicode
 	}
+	return joinGlyphs(glyphsASCII, accented)
+}
+
+func joinGlyphs(tables ...glyphTable) *glyphSet {
 	set := &glyphSet{}
-	for _, table := range []glyphTable{glyphsASCII, accented} {
+	for _, table := range tables {
 		for key, list := range table {
 			set.add([]rune(key), list)
 		}
@@ -58,7 +63,7 @@ func (s *glyphSet) of(r rune) [][]rune {
 // homoglyph: see [Homoglyph]. First every name at one step, then those at two.
 func (g *generator) homoglyph(yield editFunc) bool {
 	if g.glyphs == nil {
-		g.glyphs = newGlyphSet(g.seed.PublicSuffix)
+		g.glyphs = newGlyphSet(g.under)
 	}
 	if !g.glyphs.mix(&g.edited, g.label, yield) {
 		return false
@@ -117,3 +122,6 @@ func (g *generator) cyrillic(yield editFunc) bool {
 	}
 	return yield(g.edited)
 }
+
+// asciiGlyphs holds the ASCII look-alikes alone.
+var asciiGlyphs = sync.OnceValue(func() *glyphSet { return joinGlyphs(glyphsASCII) })

@@ -108,14 +108,14 @@ func isLDH(r rune) bool {
 // our tables) take the slow path.
 const inertLimit = 0xB000
 
-// inertLetters marks the lower-case and caseless Latin, Greek and Cyrillic letters that
-// package idna allows by themselves. Such letters run left to right, take part
+// inertLetters marks the lower-case and caseless Latin, Greek, Cyrillic and
+// Armenian letters that package idna allows by themselves. Such letters run left to right, take part
 // in no contextual rule and compose with nothing but combining marks, so a
 // label of them and of LDH is valid if each is.
 var inertLetters = sync.OnceValue(func() *[inertLimit / 64]uint64 {
 	var table [inertLimit / 64]uint64
 	for r := rune(0x80); r < inertLimit; r++ {
-		if !unicode.In(r, unicode.Ll, unicode.Lo) || !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic) {
+		if !unicode.In(r, unicode.Ll, unicode.Lo) || !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian) {
 			continue
 		}
 		if _, err := registration.ToASCII(string(r)); err == nil {

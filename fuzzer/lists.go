@@ -58,6 +58,22 @@ func ReadSuffixes(r io.Reader) (suffixes []string, bad []BadLine, err error) {
 	return readList(r, parseSuffix)
 }
 
+// MergeLists joins several lists as [ReadWords] and [ReadSuffixes] return them:
+// in the order given, repeats dropped.
+func MergeLists(lists ...[]string) []string {
+	var merged []string
+	seen := make(map[string]struct{})
+	for _, list := range lists {
+		for _, value := range list {
+			if _, repeated := seen[value]; !repeated {
+				seen[value] = struct{}{}
+				merged = append(merged, value)
+			}
+		}
+	}
+	return merged
+}
+
 // readList collects what parse makes of each line.
 func readList(r io.Reader, parse func(string) (value, reason string)) (values []string, bad []BadLine, err error) {
 	lines := newLineReader(r)

@@ -113,6 +113,8 @@ func TestEmbeddedLists(t *testing.T) {
 		min, max int
 	}{
 		"suffixes.txt": {suffixesText, ReadSuffixes, CommonSuffixes(), 150, 250},
+		"wide.txt":     {wideText, ReadSuffixes, furtherSuffixes(), 400, 700},
+		"giveaway.txt": {giveAwayText, ReadSuffixes, GiveAwayHosts(), 100, 250},
 		"words.txt":    {wordsText, ReadWords, GeneralWords(), 150, 400},
 		"highrisk.txt": {highRiskText, ReadWords, HighRiskWords(), 80, 300},
 	} {
@@ -132,15 +134,84 @@ func TestEmbeddedLists(t *testing.T) {
 		if entries != len(read) {
 			t.Errorf("%s: %d lines, %d entries: it repeats itself", name, entries, len(read))
 		}
-		if !strings.Contains(list.text[:600], "Date: 20") {
+		if !strings.Contains(list.text[:700], "Date: 20") {
 			t.Errorf("%s: the head does not say its date", name)
 		}
+	}
+	if wide := WideSuffixes(); !slices.Equal(wide[:len(CommonSuffixes())], CommonSuffixes()) || !slices.Contains(wide, "is") {
+		t.Error("the wide suffixes are not the common ones and more")
 	}
 	list := CommonSuffixes()
 	list[0] = "changed"
 	if CommonSuffixes()[0] == "changed" {
 		t.Error("the embedded list can be changed from outside")
 	}
+}
+
+// furtherSuffixes are those of wide.txt alone, which repeats none of the common ones.
+func furtherSuffixes() []string {
+	further, _, _ := ReadSuffixes(strings.NewReader(wideText))
+	return slices.DeleteFunc(further, func(s string) bool { return slices.Contains(CommonSuffixes(), s) })
+}
+
+// Hosts that give names away are suffixes of the private section.
+func TestGiveAwayHosts(t *testing.T) {
+	for _, host := range GiveAwayHosts() {
+		if suffix, icann := publicsuffix.PublicSuffix(host); suffix != host || icann {
+			t.Errorf("%s is no private suffix", host)
+		}
+	}
+}
+
+// Every entry of the word lists is a word of its own, and stands once.
+func TestEmbeddedWords(t *testing.T) {
+	for name, text := range map[string]string{"combo.txt": comboText, "segments.txt": segmentsText, "misspellings.txt": misspellingsText} {
+		if !strings.Contains(text[:400], "Date: 20") {
+			t.Errorf("%s: the head does not say its date", name)
+		}
+		seen := map[string]bool{}
+		for line := range strings.Lines(text) {
+			fields := strings.Fields(strip(line))
+			if name == "combo.txt" && len(fields) == 1 && strings.HasPrefix(fields[0], "[") {
+				continue
+			}
+			for i, field := range fields {
+				word, reason := parseWord(field)
+				if reason != "" || word != field && word != mustACE(field) {
+					t.Errorf("%s: %q %s", name, field, reason)
+				}
+				repeated := seen[word]
+				if name == "misspellings.txt" && i > 0 {
+					repeated = word == fields[0] || slices.Contains(fields[:i], word)
+				} else {
+					seen[word] = true
+				}
+				if repeated {
+					t.Errorf("%s: %s stands there twice", name, field)
+				}
+			}
+		}
+	}
+	var themes []string
+	for _, theme := range comboThemes() {
+		themes = append(themes, theme.name)
+		if len(theme.words) < 12 {
+			t.Errorf("%s: %d words", theme.name, len(theme.words))
+		}
+	}
+	for _, theme := range []string{"general", "finance", "login", "support", "delivery", "government", "crypto", "spanish", "german"} {
+		if !slices.Contains(themes, theme) {
+			t.Errorf("no theme %s in %v", theme, themes)
+		}
+	}
+	if n := len(ComboWords()); n < 800 || n > 1200 {
+		t.Errorf("%d words", n)
+	}
+}
+
+func mustACE(word string) string {
+	ace, _ := registration.ToASCII(word)
+	return ace
 }
 
 func TestHomeSuffixes(t *testing.T) {

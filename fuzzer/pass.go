@@ -6,12 +6,13 @@ import "slices"
 type Pass struct {
 	// Name goes into Variant.Passes: "PASS_A", or a profile's name for a plain run.
 	Name string
-	// Algorithms in the order they run; nil means all. [Original] counts in
+	// Algorithms in the order they run; nil means the sixteen of dnstwist. [Original] counts in
 	// the dnstwist profile only.
 	Algorithms []Algorithm
 	// Words are for [Dictionary], as [ReadWords] returns them.
 	Words []string
-	// Suffixes are for [TLDSwap], as [ReadSuffixes] returns them: A-labels.
+	// Suffixes are for [TLDSwap], [TLDInLabel] and [TLDAppend], as [ReadSuffixes]
+	// returns them: A-labels. The latter two take CommonSuffixes when there are none.
 	// What is no valid name is passed over.
 	Suffixes []string
 }
@@ -22,9 +23,9 @@ const (
 	DNSTwistName = "dnstwist"
 )
 
-// Standard is the plain run: all sixteen algorithms.
+// Standard is the plain run: the sixteen algorithms of dnstwist.
 func Standard(words, suffixes []string) Pass {
-	return Pass{Name: StandardName, Algorithms: Algorithms(), Words: words, Suffixes: suffixes}
+	return Pass{Name: StandardName, Algorithms: DNSTwistAlgorithms(), Words: words, Suffixes: suffixes}
 }
 
 // DNSTwist is dnstwist's plain run, for [PermuteDNSTwist]: the seed itself and
@@ -32,7 +33,7 @@ func Standard(words, suffixes []string) Pass {
 func DNSTwist(words, suffixes []string) Pass {
 	return Pass{
 		Name:       DNSTwistName,
-		Algorithms: append([]Algorithm{Original}, Algorithms()...),
+		Algorithms: append([]Algorithm{Original}, DNSTwistAlgorithms()...),
 		Words:      words,
 		Suffixes:   suffixes,
 	}
@@ -94,7 +95,7 @@ func ContractPasses(seed Seed, lists Lists) []Pass {
 func (p Pass) steps(withOriginal bool) []Algorithm {
 	algorithms := p.Algorithms
 	if algorithms == nil {
-		algorithms = append([]Algorithm{Original}, Algorithms()...)
+		algorithms = append([]Algorithm{Original}, DNSTwistAlgorithms()...)
 	}
 	var seen algorithmSet
 	steps := make([]Algorithm, 0, len(algorithms))

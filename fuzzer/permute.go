@@ -68,9 +68,11 @@ func Permute(seed Seed, passes ...Pass) *Permutations {
 // PermuteDNSTwist returns what dnstwist 20250130 generates for seed: the same
 // names with the same labels, sorted by label and name. The seed itself is
 // among them ("*original", first) if pass lists [Original], and dnstwist's
-// oddities are kept. The whole set is held in memory.
+// oddities are kept. Algorithms that dnstwist lacks are left out. The whole set
+// is held in memory.
 func PermuteDNSTwist(seed Seed, pass Pass) *Permutations {
 	pass.Algorithms = slices.Sorted(slices.Values(pass.steps(true)))
+	pass.Algorithms = slices.DeleteFunc(pass.Algorithms, func(a Algorithm) bool { return int(a) >= numDNSTwist })
 	p := newPermutations(seed, dnstwistRules, []Pass{pass})
 	p.list = slices.AppendSeq(make([]Variant, 0, p.Len()), p.stream)
 	slices.SortFunc(p.list, func(a, b Variant) int {

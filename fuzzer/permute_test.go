@@ -290,8 +290,8 @@ func TestParseAlgorithms(t *testing.T) {
 			t.Errorf("%q: %v", input, err)
 		}
 	}
-	if len(Algorithms()) != 16 {
-		t.Errorf("%d algorithms", len(Algorithms()))
+	if len(DNSTwistAlgorithms()) != 16 || !slices.Equal(Algorithms()[:16], DNSTwistAlgorithms()) {
+		t.Errorf("%d algorithms, of them dnstwist's %v", len(Algorithms()), DNSTwistAlgorithms())
 	}
 	text, err := json.Marshal(map[string]any{"fuzzers": Algorithms()[:2]})
 	if err != nil || string(text) != `{"fuzzers":["addition","bitsquatting"]}` {

@@ -37,7 +37,7 @@ func drawPasses(t *rapid.T) []Pass {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Pass {
 		return Pass{
 			Name:       rapid.StringMatching(`[A-C]`).Draw(t, "name"),
-			Algorithms: rapid.SliceOfN(rapid.SampledFrom(append(Algorithms(), Original)), 1, 17).Draw(t, "algorithms"),
+			Algorithms: rapid.SliceOfN(rapid.SampledFrom(append(Algorithms(), Original)), 1, 40).Draw(t, "algorithms"),
 			Words:      rapid.SliceOfN(rapid.SampledFrom(words), 0, 3).Draw(t, "words"),
 			Suffixes:   rapid.SliceOfN(rapid.SampledFrom(suffixes), 0, 3).Draw(t, "suffixes"),
 		}
@@ -63,6 +63,42 @@ func TestVariantProperties(t *testing.T) {
 				t.Fatalf("name %d is %s, then %s", n, all[n], v.FQDN)
 			}
 			n++
+		}
+	})
+}
+
+// Each algorithm by itself keeps the package's promises, and an algorithm that
+// edits the label leaves the rest of the name alone.
+func TestAlgorithmProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := drawSeed(t)
+		a := rapid.SampledFrom(Algorithms()).Draw(t, "algorithm")
+		pass := Pass{Name: "p", Algorithms: []Algorithm{a}, Words: []string{"login"}, Suffixes: []string{"com", "co.uk"}}
+		p := Permute(seed, pass)
+		checkVariants(t, seed, p)
+		if !slices.Equal(names(p), names(Permute(seed, pass))) {
+			t.Fatalf("%s is not deterministic", a)
+		}
+		g := newGenerator(seed)
+		before := string(g.label)
+		edited := 0
+		g.edits(a, func([]rune) bool { edited++; return true })
+		if a.editsLabel() != (labelEdits[a] != nil) || !a.editsLabel() && edited > 0 {
+			t.Fatalf("%s: %d edits", a, edited)
+		}
+		if string(g.label) != before {
+			t.Fatalf("%s changes the generator's label to %q", a, string(g.label))
+		}
+		for stop := range min(edited, 5) {
+			n := 0
+			if g.edits(a, func([]rune) bool { n++; return n <= stop }) || n != stop+1 {
+				t.Fatalf("%s: stopped after %d, %d came", a, stop+1, n)
+			}
+		}
+		for v := range p.All() {
+			if a.editsLabel() && !(strings.HasSuffix(v.FQDN, "."+seed.PublicSuffix) && strings.HasPrefix(v.FQDN, seed.Subdomain)) {
+				t.Fatalf("%s: %s", a, v.FQDN)
+			}
 		}
 	})
 }
@@ -140,7 +176,10 @@ func TestLabelShortcut(t *testing.T) {
 }
 
 func TestGlyphsAreInert(t *testing.T) {
-	tables := []glyphTable{glyphsUnicode}
+	tables := []glyphTable{
+		glyphsUnicode, confusablesLatin, confusablesCyrillic, confusablesGreek, confusablesArmenian,
+		resemblingCyrillic, resemblingGreek, resemblingArmenian,
+	}
 	for _, table := range glyphsBySuffix {
 		tables = append(tables, table)
 	}
@@ -257,6 +296,16 @@ func FuzzVariants(f *testing.F) {
 		}
 		checkVariants(t, seed, Permute(seed, Standard(read, targets), Pass{
 			Name: "raw", Words: strings.Fields(words), Suffixes: strings.Fields(suffixes),
+		}))
+		// Some of the others at a time: together they are slow.
+		var more []Algorithm
+		for i, a := range Algorithms()[numDNSTwist-1:] {
+			if i%4 == len(input)%4 {
+				more = append(more, a)
+			}
+		}
+		checkVariants(t, seed, Permute(seed, Pass{
+			Name: "more", Algorithms: more, Words: strings.Fields(words), Suffixes: strings.Fields(suffixes),
 		}))
 		PermuteDNSTwist(seed, DNSTwist(strings.Fields(words), strings.Fields(suffixes)))
 	})

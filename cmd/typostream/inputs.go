@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/typostream/typostream/fuzzer"
@@ -193,6 +194,30 @@ func (t *terminal) readSuffixes(path string) ([]string, error) {
 	return readList(t, path, "suffix", fuzzer.ReadSuffixes)
 }
 
+// readAllowList reads the file of --allow; nil if there is none.
+func (t *terminal) readAllowList(path string) (*fuzzer.AllowList, error) {
+	if path == "" {
+		return nil, nil
+	}
+	var list *fuzzer.AllowList
+	_, err := readList(t, path, "domain", func(r io.Reader) (domains []string, bad []fuzzer.BadLine, err error) {
+		list, bad, err = fuzzer.ReadAllowList(r)
+		return make([]string, list.Len()), bad, err
+	})
+	return list, err
+}
+
+// leftOut is the end of a tally: what was not looked at, and why.
+func leftOut(refused, allowed int) (text string) {
+	if refused > 0 {
+		text += fmt.Sprintf("; %s refused", plural(refused, "input"))
+	}
+	if allowed > 0 {
+		text += fmt.Sprintf("; %s allowed", plural(allowed, "name"))
+	}
+	return text
+}
+
 func readList(t *terminal, path, what string, read func(io.Reader) ([]string, []fuzzer.BadLine, error)) ([]string, error) {
 	file, err := openFile(path)
 	if err != nil {
@@ -230,6 +255,11 @@ func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
 		}
 		pass.Algorithms = algorithms
 		if dnstwist {
+			for _, a := range algorithms {
+				if a != fuzzer.Original && !slices.Contains(fuzzer.DNSTwistAlgorithms(), a) {
+					return pass, usagef("leave out --profile dnstwist", "dnstwist has no algorithm %s", a)
+				}
+			}
 			pass.Algorithms = append([]fuzzer.Algorithm{fuzzer.Original}, algorithms...)
 		}
 	}

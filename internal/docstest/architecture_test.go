@@ -39,7 +39,7 @@ func TestFileMap(t *testing.T) {
 // Other Go files that the document names exist too.
 func TestNamedFilesExist(t *testing.T) {
 	name := regexp.MustCompile("`([a-z]+/[a-z/_]*[a-z_]+\\.(go|txt|json|yaml|md))`")
-	for _, document := range []string{"README.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/OPERATIONS.md"} {
+	for _, document := range []string{"README.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/OPERATIONS.md"} {
 		for _, m := range name.FindAllStringSubmatch(readDocument(t, document), -1) {
 			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
 				t.Errorf("%s names %s: %v", document, m[1], err)

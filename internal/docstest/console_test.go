@@ -227,7 +227,7 @@ func TestREADMEIsShort(t *testing.T) {
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, document := range []string{
-		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/OPERATIONS.md", "testdata/README.md",
+		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/OPERATIONS.md", "testdata/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(readDocument(t, document), -1) {
 			target := filepath.Join(root, filepath.Dir(document), m[1])
