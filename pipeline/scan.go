@@ -37,6 +37,7 @@ type Result struct {
 // Unknown unless the scan was cut short.
 type Summary struct {
 	Generated, Registered, Absent, Unknown int
+	Allowed                                int // taken out by the allow list, and not among Generated
 
 	Candidates int             // variants published to the topic of candidates
 	Receipt    emitter.Receipt // of every message, the seed's own and the inactive names' too
@@ -48,6 +49,7 @@ func (s *Summary) Add(other Summary) {
 	s.Registered += other.Registered
 	s.Absent += other.Absent
 	s.Unknown += other.Unknown
+	s.Allowed += other.Allowed
 	s.Candidates += other.Candidates
 	s.Receipt = s.Receipt.Add(other.Receipt)
 }
@@ -58,7 +60,8 @@ func (s *Summary) Add(other Summary) {
 type Scanner struct {
 	Resolver *resolver.Resolver
 	Permute  func(fuzzer.Seed) *fuzzer.Permutations
-	Emitter  Emitter // nil: nothing is published
+	Allow    *fuzzer.AllowList // names that are nobody's squats: not asked about
+	Emitter  Emitter           // nil: nothing is published
 	Topics   Topics
 	Track    Tracking
 	Observer Observer
@@ -74,8 +77,8 @@ type Scanner struct {
 // still published.
 func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	var summary Summary
-	names, total := s.names(seed)
-	summary.Generated = total
+	names, total, allowed := s.names(seed)
+	summary.Generated, summary.Allowed = total, allowed
 	if s.Observer.Generated != nil {
 		s.Observer.Generated(seed, total)
 	}
@@ -102,13 +105,28 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	return summary, nil
 }
 
-// names are what is to be asked about for a seed: its look-alikes, or itself.
-func (s *Scanner) names(seed Seed) (iter.Seq[fuzzer.Variant], int) {
+// names are what is to be asked about for a seed: its look-alikes less the
+// allowed ones, or itself.
+func (s *Scanner) names(seed Seed) (names iter.Seq[fuzzer.Variant], total, allowed int) {
 	if seed.Recheck {
-		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1
+		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
 	}
 	permutations := s.Permute(seed.Seed)
-	return permutations.All(), permutations.Len()
+	if s.Allow.Len() == 0 {
+		return permutations.All(), permutations.Len(), 0
+	}
+	for v := range permutations.All() {
+		if s.Allow.Allows(v.FQDN) {
+			allowed++
+		}
+	}
+	return func(yield func(fuzzer.Variant) bool) {
+		for v := range permutations.All() {
+			if !s.Allow.Allows(v.FQDN) && !yield(v) {
+				return
+			}
+		}
+	}, permutations.Len() - allowed, allowed
 }
 
 func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, v fuzzer.Variant, a resolver.Answer) error {

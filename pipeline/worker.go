@@ -156,6 +156,9 @@ func (w *Worker) report(seed Seed, s Summary) {
 	if s.Unknown > 0 {
 		attrs = append(attrs, "unknown", s.Unknown)
 	}
+	if s.Allowed > 0 {
+		attrs = append(attrs, "allowed", s.Allowed)
+	}
 	if float64(s.Unknown) > maxUnanswered*float64(s.Generated) {
 		w.Log.Warn(fmt.Sprintf("%d of %d names of %s could not be found out", s.Unknown, s.Generated, seed.FQDN), attrs...)
 	}

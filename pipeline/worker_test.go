@@ -199,6 +199,23 @@ func TestScanOfARecheckPublishesThatOneName(t *testing.T) {
 	}
 }
 
+// What the allow list holds is not asked about; it is counted.
+func TestScanLeavesOutAllowedNames(t *testing.T) {
+	sink := &memory{}
+	s := newScanner(t, testZone, sink)
+	var err error
+	if s.Allow, _, err = fuzzer.ReadAllowList(strings.NewReader("ban.com\n*.nowhere.com\n")); err != nil {
+		t.Fatal(err)
+	}
+	summary, err := s.Scan(t.Context(), bank(t, FromCSV))
+	if err != nil || summary.Generated != 3 || summary.Allowed != 1 || summary.Registered != 1 {
+		t.Errorf("summary %+v, %v", summary, err)
+	}
+	if slices.Contains(sink.of(testTopics.Candidates), "ban.com") {
+		t.Error("an allowed name was published")
+	}
+}
+
 func TestTracking(t *testing.T) {
 	for track, want := range map[Tracking]int{TrackNone: 0, TrackRegistered: 1, TrackAll: 2} {
 		sink := &memory{}

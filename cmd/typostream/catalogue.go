@@ -121,6 +121,14 @@ func fuzzerOptions() []option {
 			name: "tld", usage: "suffixes for the tld-swap algorithm, one a line of `FILE`; else a list of our own",
 			set: text(func(s *settings) *string { return &s.TLD }),
 		},
+		allowOption(),
+	}
+}
+
+func allowOption() option {
+	return option{
+		name: "allow", env: []string{"ALLOW_LIST"},
+		usage: "leave out the domains of `FILE`, one a line, and all names below them", set: text(func(s *settings) *string { return &s.Allow }),
 	}
 }
 
@@ -150,6 +158,7 @@ func workerOptions() []option {
 			usage: "`DIR` of common_tlds.dict, india_tlds.dict, english.dict, high_risk.dict; lists of our own for those it lacks",
 			set:   text(func(s *settings) *string { return &s.DictDir }),
 		},
+		allowOption(),
 		{
 			name: "country", env: []string{"COUNTRY"},
 			usage: "`CODE` of the country whose suffixes PASS_B uses; else that of the seed's suffix", set: setCountry,

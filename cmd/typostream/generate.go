@@ -30,6 +30,10 @@ func generateCommand(t *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
+		allow, err := t.readAllowList(s.Allow)
+		if err != nil {
+			return err
+		}
 		in, closeInput, err := t.openSeeds(arguments, input)
 		if err != nil {
 			return err
@@ -45,10 +49,15 @@ func generateCommand(t *terminal) *cli.Command {
 
 		printer := variantPrinter{w: w, format: format, all: s.Profile != fuzzer.DNSTwistName}
 		var tally inputTally
+		allowed := 0
 		for seed := range t.seeds(in, &tally) {
 			for v := range permute(seed.Seed).All() {
 				if ctx.Err() != nil {
 					return ctx.Err()
+				}
+				if allow.Allows(v.FQDN) {
+					allowed++
+					continue
 				}
 				if err := printer.print(v); err != nil {
 					return err
@@ -58,8 +67,8 @@ func generateCommand(t *terminal) *cli.Command {
 		if err := tally.err(in.name); err != nil {
 			return err
 		}
-		if tally.bad > 0 {
-			t.say("%s of %s; %s refused", plural(printer.count, "name"), plural(tally.good, "seed"), plural(tally.bad, "input"))
+		if tally.bad+allowed > 0 {
+			t.say("%s of %s%s", plural(printer.count, "name"), plural(tally.good, "seed"), leftOut(tally.bad, allowed))
 		}
 		return printer.end()
 	})

@@ -91,6 +91,10 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	if err != nil {
 		return err
 	}
+	allow, err := t.readAllowList(s.Allow)
+	if err != nil {
+		return err
+	}
 	in, closeInput, err := t.openSeeds(arguments, f.input)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 
 	run := &scanRun{t: t, flags: f, settings: s, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now()}
 	run.scanner = &pipeline.Scanner{
-		Resolver: resolve, Permute: permute, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
+		Resolver: resolve, Permute: permute, Allow: allow, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
 		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if s.Kafka {
@@ -261,9 +265,7 @@ func (r *scanRun) report(tally inputTally) {
 	p.queries, p.elapsed = r.resolver.Stats().Queries, time.Since(r.begun)
 	line := fmt.Sprintf("%s of %s: %d registered, %d absent, %d unknown; %.1f s, %.0f qps",
 		plural(p.asked, "name"), plural(tally.good, "seed"), p.found, p.asked-p.found-p.unknown, p.unknown, p.elapsed.Seconds(), p.rate())
-	if tally.bad > 0 {
-		line += fmt.Sprintf("; %s refused", plural(tally.bad, "input"))
-	}
+	line += leftOut(tally.bad, r.total.Allowed)
 	if left := p.names - p.asked; left > 0 {
 		line += fmt.Sprintf("; %d not asked", left)
 	}

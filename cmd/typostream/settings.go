@@ -38,6 +38,7 @@ type settings struct {
 	Dictionary string
 	TLD        string
 	Profile    string
+	Allow      string
 	Country    string
 
 	Oneshot      bool

@@ -37,7 +37,7 @@ func TestWrongValues(t *testing.T) {
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
-	free := []string{"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb"}
+	free := []string{"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb"}
 	for _, o := range workerCatalogue() {
 		value, ok := wrong[o.name]
 		if !ok {

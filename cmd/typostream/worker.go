@@ -50,11 +50,15 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	for _, from := range s.unused {
 		log.Warn("setting accepted and not used by this version", "setting", from.name)
 	}
+	allow, err := t.readAllowList(s.Allow)
+	if err != nil {
+		return err
+	}
 	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
 	if err != nil {
 		return err
 	}
-	w := &workerRun{settings: s, log: log, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	w := &workerRun{settings: s, log: log, allow: allow, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
 	if err := w.openEmitter(); err != nil {
 		return err
 	}
@@ -90,6 +94,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 type workerRun struct {
 	settings *settings
 	log      *slog.Logger
+	allow    *fuzzer.AllowList
 	metrics  *pipeline.Metrics
 	dead     *emitter.DeadLetters
 	emitter  delivery
@@ -213,7 +218,7 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: permute, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
+			Resolver: resolve, Permute: permute, Allow: w.allow, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,
