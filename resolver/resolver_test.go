@@ -244,7 +244,7 @@ func TestRefusedConnectionsFailAtOnce(t *testing.T) {
 			t.Fatalf("got %+v", a)
 		}
 	}
-	alone := quick(t, resolver.Config{Upstreams: []string{gone.Addr()}, Timeout: 10 * time.Millisecond})
+	alone := quick(t, resolver.Config{Upstreams: []string{gone.Addr()}, Timeout: 250 * time.Millisecond})
 	if a := resolve(t, alone, "a.in"); a.State != resolver.Unknown || a.Reason != resolver.ReasonUnreachable || a.Server != gone.Addr() {
 		t.Errorf("got %+v", a)
 	}
