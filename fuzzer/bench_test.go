@@ -49,3 +49,26 @@ func BenchmarkAlgorithms(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRank streams a ranked profile; full is cut at four million names.
+func BenchmarkRank(b *testing.B) {
+	for _, domain := range []string{"example.com", "microsoftonline.com", "verylongbrandnamewithmanycharacters.com"} {
+		seed := mustSeed(b, domain)
+		for _, profile := range []struct {
+			name  string
+			limit int
+		}{{StandardName, StandardLimit}, {WideName, WideLimit}, {FullName, 4_000_000}} {
+			b.Run(domain+"/"+profile.name, func(b *testing.B) {
+				b.ReportAllocs()
+				n := 0
+				for b.Loop() {
+					for range Rank(seed, RankOptions{Limit: profile.limit}).All() {
+						n++
+					}
+				}
+				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "names/s")
+				b.ReportMetric(float64(n)/float64(b.N), "names/op")
+			})
+		}
+	}
+}

@@ -26,7 +26,14 @@ var highRiskText string
 //go:embed lists/home.txt
 var homeText string
 
+//go:embed suffixes_open.txt
+var openSuffixesText string
+
 var (
+	openSuffixes = sync.OnceValue(func() []string {
+		list, _, _ := ReadSuffixes(strings.NewReader(openSuffixesText))
+		return list
+	})
 	commonSuffixes = sync.OnceValue(func() []string {
 		list, _, _ := ReadSuffixes(strings.NewReader(suffixesText))
 		return list

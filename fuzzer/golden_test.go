@@ -94,7 +94,7 @@ func checkWhole(t *testing.T, seed Seed, v vector) {
 		if want := v.Permutations[i]; got.FQDN != want.Domain || got.Algorithm.String() != want.Fuzzer {
 			t.Fatalf("name %d: %s %s, want %s %s", i, got.Algorithm, got.FQDN, want.Fuzzer, want.Domain)
 		}
-		for _, a := range got.Algorithms {
+		for _, a := range got.Algorithms() {
 			if _, found := slices.BinarySearch(v.Fuzzers[a.String()], got.FQDN); !found {
 				t.Fatalf("%s: dnstwist's %s does not make it", got.FQDN, a)
 			}

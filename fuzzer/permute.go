@@ -10,22 +10,40 @@ import (
 
 // Variant is one look-alike name.
 type Variant struct {
-	FQDN       string      // A-labels, lower case, no trailing dot
-	Algorithm  Algorithm   // the first in canonical order that reaches the name
-	Algorithms []Algorithm // all that reach it, in canonical order; shared, do not change
-	Passes     []string    // names of all passes that reach it, in the order given; shared, do not change
+	FQDN       string    // A-labels, lower case, no trailing dot
+	Algorithm  Algorithm // the first that reaches the name, in the order of generation
+	Passes     []string  // names of all passes that reach it, in the order given; shared, do not change
+	Likelihood float64   // of the ranked profiles: rises and falls with the chance that a squatter takes the name; else 0
+
+	algorithms []Algorithm // all that reach it, where they were noted
+	ranked     *ranking    // what can tell them otherwise
+}
+
+// Algorithms returns all algorithms that reach the name, in canonical order.
+// Where generation did not note them, as in the ranked profiles, they are found
+// by taking the name apart, which costs some microseconds. The slice may be
+// shared; do not change it.
+func (v Variant) Algorithms() []Algorithm {
+	switch {
+	case v.algorithms != nil:
+		return v.algorithms
+	case v.ranked != nil:
+		return v.ranked.algorithmsOf(v)
+	}
+	return []Algorithm{v.Algorithm}
 }
 
 // Permutations is the set of variants of one seed. It keeps a hash and eight
 // octets per name, not the names. It is safe for concurrent use.
 type Permutations struct {
-	seed  Seed
-	rules rules
-	steps []step
-	hash  [2]maphash.Seed
-	index map[nameKey]entry
-	ways  []way
-	list  []Variant // sorted, in the dnstwist profile only
+	seed   Seed
+	rules  rules
+	steps  []step
+	hash   [2]maphash.Seed
+	index  map[nameKey]entry
+	ways   []way
+	list   []Variant // sorted, in the dnstwist profile only
+	ranked *ranking  // in the ranked profiles only
 }
 
 // rules tells our own rules from dnstwist's.
@@ -112,9 +130,14 @@ func (p *Permutations) addSteps(pass Pass) {
 	}
 }
 
-// Len returns the number of variants.
+// Len returns the number of variants. For a ranking with a limit the first call
+// generates the names to count them; for one without it is an upper bound, which
+// counts a name as often as there are ways to it.
 func (p *Permutations) Len() int {
-	if p.list != nil {
+	switch {
+	case p.ranked != nil:
+		return p.ranked.size()
+	case p.list != nil:
 		return len(p.list)
 	}
 	return len(p.index)
@@ -124,7 +147,10 @@ func (p *Permutations) Len() int {
 // ranged over repeatedly and from several goroutines, and stops working as soon
 // as the loop ends.
 func (p *Permutations) All() iter.Seq[Variant] {
-	if p.list != nil {
+	switch {
+	case p.ranked != nil:
+		return p.ranked.stream
+	case p.list != nil:
 		return slices.Values(p.list)
 	}
 	return p.stream
@@ -178,7 +204,7 @@ func (p *Permutations) stream(yield func(Variant) bool) {
 		return yield(Variant{
 			FQDN:       string(name),
 			Algorithm:  way.algorithms[0],
-			Algorithms: way.algorithms,
+			algorithms: way.algorithms,
 			Passes:     way.passes,
 		})
 	})

@@ -116,15 +116,15 @@ func TestEveryWayIsKept(t *testing.T) {
 	}
 	found := 0
 	for v := range Permute(seed, a, b).All() {
-		if v.Algorithm != v.Algorithms[0] || !slices.IsSorted(v.Algorithms) {
-			t.Errorf("%s: label %s of %v", v.FQDN, v.Algorithm, v.Algorithms)
+		if v.Algorithm != v.Algorithms()[0] || !slices.IsSorted(v.Algorithms()) {
+			t.Errorf("%s: label %s of %v", v.FQDN, v.Algorithm, v.Algorithms())
 		}
 		w, ok := want[v.FQDN]
 		if !ok {
 			continue
 		}
 		found++
-		if got := joinNames(v.Algorithms); got != w.algorithms || strings.Join(v.Passes, " ") != w.passes {
+		if got := joinNames(v.Algorithms()); got != w.algorithms || strings.Join(v.Passes, " ") != w.passes {
 			t.Errorf("%s: %s by %v, want %+v", v.FQDN, got, v.Passes, w)
 		}
 	}
@@ -156,7 +156,7 @@ func TestContractPassesUnion(t *testing.T) {
 			for v := range Permute(seed, pass).All() {
 				generated++
 				r := want[v.FQDN]
-				for _, a := range v.Algorithms {
+				for _, a := range v.Algorithms() {
 					r.algorithms = r.algorithms.with(a)
 				}
 				r.passes = append(r.passes, pass.Name)
@@ -169,8 +169,8 @@ func TestContractPassesUnion(t *testing.T) {
 		}
 		for v := range union.All() {
 			r := want[v.FQDN]
-			if !slices.Equal(v.Passes, r.passes) || !slices.Equal(v.Algorithms, r.algorithms.slice()) {
-				t.Errorf("%s: %v %v, want %v %v", v.FQDN, v.Algorithms, v.Passes, r.algorithms.slice(), r.passes)
+			if !slices.Equal(v.Passes, r.passes) || !slices.Equal(v.Algorithms(), r.algorithms.slice()) {
+				t.Errorf("%s: %v %v, want %v %v", v.FQDN, v.Algorithms(), v.Passes, r.algorithms.slice(), r.passes)
 			}
 		}
 		t.Logf("%s: %d generated, %d unique", domain, generated, len(want))

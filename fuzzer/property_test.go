@@ -148,7 +148,7 @@ func checkVariants(t interface{ Fatalf(string, ...any) }, seed Seed, p *Permutat
 				t.Fatalf("%s: %v", v.FQDN, err)
 			}
 		}
-		if len(v.Algorithms) == 0 || len(v.Passes) == 0 || v.Algorithm != v.Algorithms[0] || v.Algorithm == Original {
+		if len(v.Algorithms()) == 0 || len(v.Passes) == 0 || !slices.Contains(v.Algorithms(), v.Algorithm) || v.Algorithm == Original {
 			t.Fatalf("%+v", v)
 		}
 	}
@@ -307,6 +307,7 @@ func FuzzVariants(f *testing.F) {
 		checkVariants(t, seed, Permute(seed, Pass{
 			Name: "more", Algorithms: more, Words: strings.Fields(words), Suffixes: strings.Fields(suffixes),
 		}))
+		checkRanked(t, seed, Rank(seed, RankOptions{Limit: 300, Words: strings.Fields(words), Suffixes: strings.Fields(suffixes)}), 300)
 		PermuteDNSTwist(seed, DNSTwist(strings.Fields(words), strings.Fields(suffixes)))
 	})
 }

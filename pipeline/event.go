@@ -51,7 +51,7 @@ func (s Seed) event(v fuzzer.Variant, a resolver.Answer, now time.Time) emitter.
 	event.Raw = &emitter.Raw{Fuzzer: name, Domain: v.FQDN, NS: first(a.NS), A: first(a.A), AAAA: first(a.AAAA), MX: first(a.MX)}
 	event.Reasons = s.reasons("dnstwist:", v.Passes)
 	event.Detail.Passes = v.Passes
-	for _, algorithm := range v.Algorithms {
+	for _, algorithm := range v.Algorithms() {
 		event.Detail.Fuzzers = append(event.Detail.Fuzzers, algorithm.String())
 	}
 	return event

@@ -109,8 +109,8 @@ func dnsOptions() []option {
 func fuzzerOptions() []option {
 	return []option{
 		{
-			name: "profile", value: "standard", usage: "`NAME` of the rules: standard, or dnstwist for exactly its names",
-			set: oneOf(func(s *settings) *string { return &s.Profile }, "standard", "dnstwist"),
+			name: "profile", value: "standard", usage: "`NAME` of the rules: standard (the 5,000 likeliest names), wide (50,000), full (all), or dnstwist for exactly its names",
+			set: oneOf(func(s *settings) *string { return &s.Profile }, "standard", "wide", "full", "dnstwist"),
 		},
 		{name: "fuzzers", usage: "use only these algorithms, `NAME,...`", set: text(func(s *settings) *string { return &s.Fuzzers })},
 		{

@@ -95,7 +95,7 @@ func (p *variantPrinter) print(v fuzzer.Variant) error {
 		Fuzzers []string `json:"fuzzers,omitempty"`
 	}{Domain: v.FQDN, Fuzzer: v.Algorithm.String()}
 	if p.all {
-		for _, a := range v.Algorithms {
+		for _, a := range v.Algorithms() {
 			row.Fuzzers = append(row.Fuzzers, a.String())
 		}
 	}

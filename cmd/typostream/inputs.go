@@ -301,7 +301,17 @@ func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations
 	if s.Profile == fuzzer.DNSTwistName {
 		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.PermuteDNSTwist(seed, pass) }, nil
 	}
-	return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Permute(seed, pass) }, nil
+	options, ok := fuzzer.RankProfile(s.Profile)
+	if !ok || s.Fuzzers != "" { // algorithms that are named run to their ends, in order
+		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Permute(seed, pass) }, nil
+	}
+	if s.Dictionary != "" {
+		options.Words = pass.Words
+	}
+	if s.TLD != "" {
+		options.Suffixes = pass.Suffixes
+	}
+	return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Rank(seed, options) }, nil
 }
 
 // createOutput opens the file of -o, which must not exist yet; "" and "-" are
