@@ -27,7 +27,9 @@ func newInverse(seed Seed, b *builder) *inverse {
 			})
 		} else if a.editsLabel() && a != Homoglyph {
 			g.edits(a, func(label []rune) bool {
-				x.forms[string(label)] = x.forms[string(label)].with(a)
+				if text := string(label); text != seed.Label { // some swap a vowel for itself
+					x.forms[text] = x.forms[text].with(a)
+				}
 				return true
 			})
 		}

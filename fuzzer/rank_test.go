@@ -45,6 +45,16 @@ func checkRanked(t interface{ Fatalf(string, ...any) }, seed Seed, p *Permutatio
 	return list
 }
 
+// The label as it is is nobody's edit, though some algorithms swap a vowel for
+// itself.
+func TestRankedSuffixSwapIsNoEdit(t *testing.T) {
+	seed := mustSeed(t, "my-bank.co.uk")
+	v, _, found := Rank(seed, RankOptions{Limit: StandardLimit}).Find("my-bank.team")
+	if algorithms := v.Algorithms(); !found || !slices.Equal(algorithms, []Algorithm{TLDSwap}) {
+		t.Errorf("my-bank.team: found %v, reached by %v", found, algorithms)
+	}
+}
+
 func TestRankProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := drawSeed(t)

@@ -21,7 +21,7 @@ type Emitter interface {
 // Observer is told of a scan as it goes on, from one goroutine at a time. Each
 // function may be nil.
 type Observer struct {
-	Generated func(Seed, int) // how many names will be asked about
+	Generated func(Seed, int) // how many names will be asked about, at most
 	Answered  func(Result)
 }
 
@@ -101,6 +101,7 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	case err != nil:
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 	}
+	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
 	s.Metrics.scanned(seed, summary)
 	return summary, nil
 }

@@ -114,7 +114,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	w := bufio.NewWriter(out)
 	defer flushing(w, &err)
 
-	run := &scanRun{t: t, flags: f, settings: s, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now()}
+	run := &scanRun{t: t, flags: f, settings: s, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
 	run.scanner = &pipeline.Scanner{
 		Resolver: resolve, Permute: permute, Allow: allow, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
 		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
@@ -172,8 +172,11 @@ type scanRun struct {
 	mu       sync.Mutex // guards all below
 	results  resultWriter
 	progress progress
-	total    pipeline.Summary
-	writeErr error
+	// estimates of the names of the seeds in work, by scan: a ranked profile
+	// without a limit knows only at its end how many it makes.
+	estimates map[string]int
+	total     pipeline.Summary
+	writeErr  error
 }
 
 // parallelSeeds hides the last, slow names of a seed behind the next seed's.
@@ -197,6 +200,8 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 			summary, err := r.scanner.Scan(scanCtx, seed)
 			r.mu.Lock()
 			r.total.Add(summary)
+			r.progress.names += summary.Generated - r.estimates[seed.Scan]
+			delete(r.estimates, seed.Scan)
 			if err == nil {
 				err = r.writeErr
 			}
@@ -230,10 +235,11 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 	return r.incomplete()
 }
 
-func (r *scanRun) generated(_ pipeline.Seed, names int) {
+func (r *scanRun) generated(seed pipeline.Seed, names int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.progress.names += names
+	r.estimates[seed.Scan] = names
 }
 
 func (r *scanRun) answered(result pipeline.Result) {
