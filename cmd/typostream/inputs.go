@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
@@ -284,10 +283,8 @@ func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
 }
 
 func needs(pass fuzzer.Pass, algorithm fuzzer.Algorithm, flag string) error {
-	for _, a := range pass.Algorithms {
-		if a == algorithm {
-			return nil
-		}
+	if slices.Contains(pass.Algorithms, algorithm) {
+		return nil
 	}
 	return usagef("add it to --fuzzers", "%s has no effect without the algorithm %s", flag, algorithm)
 }
@@ -371,10 +368,10 @@ func (nopCloser) Close() error { return nil }
 
 // maybeFile is the path if the file exists.
 func maybeFile(dir, name string) (string, bool) {
-	path := filepath.Join(dir, name)
-	if dir == "" || strings.TrimSpace(name) == "" {
+	if dir == "" {
 		return "", false
 	}
+	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	return path, err == nil && !info.IsDir()
 }
