@@ -9,7 +9,7 @@ TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl ty
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint bench fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build demo test race lint bench bench-dns fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 
 bench: ## all benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-dns: ## typostream against dnsperf, dnsx and dnstwist on a DNS server of its own; Linux, two cores, 15 minutes; BENCH=options
+	@$(GO) run ./internal/dnsbench -install $(BENCH)
 
 coverage: ## recall of known squats, cross-validated by brand: make coverage SQUATS=FILE (TSV: seed, squat, source)
 	@test -n "$(SQUATS)" || { echo "usage: make coverage SQUATS=FILE, columns seed, squat, source"; exit 2; }
