@@ -61,8 +61,8 @@ func parseSettings(args []string, stderr io.Writer) (*settings, error) {
 	flags.BoolVar(&s.install, "install", false, "install dnsx and dnstwist into a temporary folder")
 	flags.BoolVar(&s.asJSON, "json", false, "print JSON instead of tables")
 	flags.BoolVar(&s.noGSO, "no-gso", false, "let the server send each answer as a datagram of its own")
-	flags.StringVar(&s.portable, "portable", "portable", "measure besides what is built with this build `TAG`, which leaves out the system calls of Linux; empty for nothing")
-	flags.Var(&s.ours, "typostream", "measure the typostream at `NAME=PATH`; may be repeated, the first is what others are compared with (default: one built from here)")
+	flags.StringVar(&s.portable, "portable", "portable", "without -typostream, measure besides what is built with this build `TAG`, which leaves out the system calls of Linux; empty for nothing")
+	flags.Var(&s.ours, "typostream", "measure the typostream at `NAME=PATH`; may be repeated, the first is what others are compared with (default: those built from here)")
 	flags.BoolVar(&s.verbose, "v", false, "tell every run on standard error")
 	for _, name := range []string{"dnsperf", "dnsx", "massdns", "python"} {
 		flags.Func(name, "`PATH` of "+name+" (default: looked for, except massdns)", func(path string) error {

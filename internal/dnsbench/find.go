@@ -22,22 +22,10 @@ const (
 // findTools builds typostream and looks for the others; what is not there is
 // named in the results.
 func (b *benchmark) findTools(ctx context.Context) error {
-	b.ours = b.settings.ours
-	if len(b.ours) == 0 {
-		path := filepath.Join(b.dir, "typostream")
-		if err := b.build(ctx, path, ""); err != nil {
+	if b.ours = b.settings.ours; len(b.ours) == 0 {
+		if err := b.buildOurs(ctx); err != nil {
 			return err
 		}
-		b.ours = []tool{typostreamTool("typostream", path)}
-	}
-	if changes, err := b.tagChanges(ctx, b.portable); err != nil {
-		return err
-	} else if changes {
-		path := filepath.Join(b.dir, "typostream-portable")
-		if err := b.build(ctx, path, b.portable); err != nil {
-			return err
-		}
-		b.ours = append(b.ours, typostreamTool(portableName, path))
 	}
 	dnsx, python := b.settings.peers["dnsx"], b.settings.peers["python"]
 	if b.install {
@@ -63,6 +51,21 @@ func (b *benchmark) findTools(ctx context.Context) error {
 		b.peers["dnstwist"] = dnstwistTool(path)
 	}
 	return nil
+}
+
+func (b *benchmark) buildOurs(ctx context.Context) error {
+	path := filepath.Join(b.dir, "typostream")
+	if err := b.build(ctx, path, ""); err != nil {
+		return err
+	}
+	b.ours = []tool{typostreamTool("typostream", path)}
+	changes, err := b.tagChanges(ctx, b.portable)
+	if err != nil || !changes {
+		return err
+	}
+	path += "-portable"
+	b.ours = append(b.ours, typostreamTool(portableName, path))
+	return b.build(ctx, path, b.portable)
 }
 
 // look returns the absolute path of a program, by preference of the one given.

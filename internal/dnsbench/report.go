@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // print writes a result as a table for people.
@@ -17,18 +18,15 @@ func (r *result) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s: %s\n%s names, %s queries; %s; GSO of the server %s\n", r.Scenario, r.About,
 		grouped(r.Names), grouped(r.Needed), rounds(len(r.ours().Runs)), gso)
-	fmt.Fprintf(w, "  %-30s %8s %9s %21s %9s %10s %8s %7s %7s %7s %8s %8s\n",
-		"", "seconds", "queries/s", "(least to most)", "CPU µs/q", "datagr./n", "peak MiB", "wrong", "unknown", "lost", "overflow", "ratio")
+	fmt.Fprintf(w, "  %-30s %8s %9s %21s %9s %10s %8s %7s %7s %7s %8s %8s %8s\n",
+		"", "seconds", "queries/s", "(least to most)", "CPU µs/q", "datagr./n", "peak MiB", "wrong", "unknown", "lost", "overflow", "time", "CPU")
 	for i, row := range r.Rows {
-		ratio := ""
-		if v, ok := r.ratio(row.Tool); ok && i > 0 {
-			ratio = fmt.Sprintf("%.2f×", v)
-		}
-		fmt.Fprintf(w, "  %-30s %8.3f %9s %21s %9.2f %10.3f %8.1f %7d %7d %7d %8d %8s\n",
+		inTime, inCPU := r.ratios(i)
+		fmt.Fprintf(w, "  %-30s %8.3f %9s %21s %9.2f %10.3f %8.1f %7d %7d %7d %8d %8s %8s\n",
 			row.label(), row.Wall.Median, grouped(int(row.Rate.Median)),
 			fmt.Sprintf("(%s to %s)", grouped(int(row.Rate.Min)), grouped(int(row.Rate.Max))),
 			row.CPU.Median, row.Datagrams.Median, row.Peak.Median,
-			row.Sum.Wrong, row.Sum.Unknown, row.Sum.Lost, row.Overflow, ratio)
+			row.Sum.Wrong, row.Sum.Unknown, row.Sum.Lost, row.Overflow, inTime, inCPU)
 	}
 	for _, row := range r.Rows {
 		if row.Sum.Example != "" {
@@ -53,6 +51,17 @@ func (r *result) print(w io.Writer) {
 		fmt.Fprintf(w, "  goal: %s %s %s: %s, %s\n", g.Goal, relation, short(g.Bound), short(g.Reached), outcome)
 	}
 	fmt.Fprintln(w)
+}
+
+// ratios compares row i with ours, in time and in CPU.
+func (r *result) ratios(i int) (inTime, inCPU string) {
+	if i == 0 {
+		return "", ""
+	}
+	tool := r.Rows[i].Tool
+	wall, _ := r.ratio(tool)
+	cpu, _ := r.compare(tool, func(m *measurement) time.Duration { return m.usage.CPU })
+	return fmt.Sprintf("%.2f×", wall), fmt.Sprintf("%.2f×", cpu)
 }
 
 // printMemory shows the samples of our last run at ten moments.

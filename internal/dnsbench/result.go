@@ -86,14 +86,19 @@ func (r *result) ours() *row { return r.Rows[0] }
 // ratio is our speed as a multiple of a tool's: the median over the rounds, in
 // each of which both ran shortly after one another.
 func (r *result) ratio(tool string) (float64, bool) {
+	return r.compare(tool, func(m *measurement) time.Duration { return m.Wall })
+}
+
+// compare is how many times as much a tool takes of something as we do.
+func (r *result) compare(tool string, take func(*measurement) time.Duration) (float64, bool) {
 	i := slices.IndexFunc(r.Rows, func(row *row) bool { return row.Tool == tool })
 	if i < 0 {
 		return 0, false
 	}
 	ours := r.ours().Runs
 	ratios := make([]float64, len(ours))
-	for k, m := range r.Rows[i].Runs {
-		ratios[k] = m.Wall.Seconds() / ours[k].Wall.Seconds()
+	for k := range ours {
+		ratios[k] = take(&r.Rows[i].Runs[k]).Seconds() / take(&ours[k]).Seconds()
 	}
 	return spreadOf(ratios).Median, true
 }

@@ -64,9 +64,10 @@ func typostreamTool(name, binary string) tool {
 			err := eachJSON(output, func(line *struct {
 				Name, State     string
 				NS, A, AAAA, MX []string
+				Incomplete      []string
 			},
 			) {
-				o := opinion{known: line.State != "unknown", registered: line.State == "registered"}
+				o := opinion{known: line.State != "unknown", registered: line.State == "registered", incomplete: len(line.Incomplete) > 0}
 				o.records = zone.Records{NS: line.NS, A: line.A, AAAA: line.AAAA, MX: line.MX}
 				c.take(line.Name, o)
 			})
@@ -83,6 +84,7 @@ func checkScan(w *work, output io.Reader) (verdict, error) {
 		Detail struct {
 			State           string
 			NS, A, AAAA, MX []string
+			Incomplete      []string
 		} `json:"typostream"`
 	},
 	) {
@@ -91,7 +93,7 @@ func checkScan(w *work, output io.Reader) (verdict, error) {
 		}
 		d := line.Detail
 		c.take(line.Name, opinion{
-			known: d.State != "unknown", registered: d.State == "registered",
+			known: d.State != "unknown", registered: d.State == "registered", incomplete: len(d.Incomplete) > 0,
 			records: zone.Records{NS: d.NS, A: d.A, AAAA: d.AAAA, MX: d.MX},
 		})
 	})

@@ -30,6 +30,8 @@ func TestToolsAnswersAreChecked(t *testing.T) {
 		{"typostream, wrong state", typostreamTool("", "t"), false, "", `{"name":"dropboxpsla.in","state":"absent"}`, verdict{Wrong: 1, Lost: 2}},
 		{"typostream, a record missing", typostreamTool("", "t"), false, "", strings.Replace(oursFull, `"198.18.211.2"`, "", 1), verdict{Right: 1, Wrong: 1, Lost: 1}},
 		{"typostream, another's record", typostreamTool("", "t"), false, "", strings.Replace(oursFull, "198.18.211.2", "198.18.211.3", 1), verdict{Right: 1, Wrong: 1, Lost: 1}},
+		{"typostream, incomplete", typostreamTool("", "t"), false, "", `{"name":"dropboxpsla.in","state":"registered","ns":["ns1.dns3010.example","ns2.dns3010.example"],"mx":["mx.mail3010.example"],"incomplete":["A"]}`, verdict{Unknown: 1, Lost: 2}},
+		{"typostream, incomplete and wrong", typostreamTool("", "t"), false, "", `{"name":"dropboxpsla.in","state":"registered","ns":["ns9.dns3010.example"],"incomplete":["A"]}`, verdict{Wrong: 1, Lost: 2}},
 		{"typostream, twice", typostreamTool("", "t"), false, "", oursFull + oursFull, verdict{Right: 2, Wrong: 2, Lost: 1}},
 		{"typostream, never asked for", typostreamTool("", "t"), false, "", `{"name":"example.com","state":"absent"}`, verdict{Wrong: 1, Lost: 3}},
 		{"typostream, NS only", typostreamTool("", "t"), true, "", `{"name":"dropboxpsla.in","state":"registered","ns":["ns2.dns3010.example","ns1.dns3010.example"]}`, verdict{Right: 1, Lost: 2}},
