@@ -41,7 +41,7 @@ lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 bench: ## all benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-dns: ## typostream against dnsperf, dnsx and dnstwist on a DNS server of its own; Linux, two cores, 15 minutes; BENCH=options
+bench-dns: ## typostream against dnsperf, dnsx and dnstwist on a DNS server of its own; Linux, two cores; BENCH=options
 	@$(GO) run ./internal/dnsbench -install $(BENCH)
 
 coverage: ## recall of known squats, cross-validated by brand: make coverage SQUATS=FILE (TSV: seed, squat, source)
