@@ -20,7 +20,7 @@ type AllowList struct {
 // allow far too much: they are bad lines, like everything that is no name. err
 // is as with [ReadWords].
 func ReadAllowList(r io.Reader) (list *AllowList, bad []BadLine, err error) {
-	domains, bad, err := readList(r, parseAllowed)
+	domains, bad, err := readList(r, parseAllowed, trust)
 	list = &AllowList{domains: make(map[string]struct{}, len(domains))}
 	for _, domain := range domains {
 		list.domains[domain] = struct{}{}

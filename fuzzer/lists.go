@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
@@ -19,11 +20,12 @@ const (
 	maxBadLines = 10_000
 )
 
-// BadLine is a line of a list that was passed over.
+// BadLine is a line of a list that was passed over, or taken in spite of a doubt.
 type BadLine struct {
 	Line   int    // counted from 1
 	Text   string // in quotes, shortened, control characters escaped: safe to print
 	Reason string // completes "line N: …": "is no public suffix"
+	Used   bool   // the entry is in the list all the same
 }
 
 func (b BadLine) String() string {
@@ -48,14 +50,16 @@ func (e *ListError) Hint() string { return e.hint }
 // no word is in bad. err is a fault of r, or a [*ListError] for an input with
 // more than 10,000 bad lines or 1,000,000 words, which is no dictionary.
 func ReadWords(r io.Reader) (words []string, bad []BadLine, err error) {
-	return readList(r, parseWord)
+	return readList(r, parseWord, trust)
 }
 
 // ReadSuffixes reads a TLD list for [TLDSwap], one suffix a line, of one label
-// or more, with or without a leading dot. Suffixes that the public suffix list
-// does not know are bad lines. The rest is as with [ReadWords].
+// or more, with or without a leading dot. A name that is no public suffix though
+// its TLD is known is a bad line. Where neither the public suffix list nor the
+// embedded lists know the TLD, it may be newer than they are: the suffix is
+// taken, and the line is in bad with Used set. The rest is as with [ReadWords].
 func ReadSuffixes(r io.Reader) (suffixes []string, bad []BadLine, err error) {
-	return readList(r, parseSuffix)
+	return readList(r, parseSuffix, doubtTLD)
 }
 
 // MergeLists joins several lists as [ReadWords] and [ReadSuffixes] return them:
@@ -74,8 +78,9 @@ func MergeLists(lists ...[]string) []string {
 	return merged
 }
 
-// readList collects what parse makes of each line.
-func readList(r io.Reader, parse func(string) (value, reason string)) (values []string, bad []BadLine, err error) {
+// readList collects what parse makes of each line. doubt says what is to be
+// told of a value that is taken, "" for nothing.
+func readList(r io.Reader, parse func(string) (value, reason string), doubt func(string) string) (values []string, bad []BadLine, err error) {
 	lines := newLineReader(r)
 	seen := make(map[string]struct{})
 	for {
@@ -97,6 +102,9 @@ func readList(r io.Reader, parse func(string) (value, reason string)) (values []
 		} else if _, repeated := seen[value]; value != "" && !repeated {
 			seen[value] = struct{}{}
 			values = append(values, value)
+			if reason := doubt(value); reason != "" {
+				bad = append(bad, BadLine{Line: lines.number, Text: quoted(line), Reason: reason, Used: true})
+			}
 		}
 		if len(bad) > maxBadLines || len(values) > maxEntries {
 			return values, bad, &ListError{
@@ -160,13 +168,42 @@ func parseSuffix(text string) (suffix, reason string) {
 	if bad != nil {
 		return "", bad.reason
 	}
-	known, icann := publicsuffix.PublicSuffix(suffix)
-	// An unknown TLD is its own suffix by default, outside the ICANN section.
-	if known != suffix || !icann && !strings.Contains(suffix, ".") {
+	if known, _ := publicsuffix.PublicSuffix(suffix); known != suffix && isKnownTLD(suffix) {
 		return "", "is no public suffix"
 	}
 	return suffix, ""
 }
+
+func trust(string) string { return "" }
+
+func doubtTLD(suffix string) string {
+	if isKnownTLD(suffix) {
+		return ""
+	}
+	return "ends in a TLD that neither the public suffix list nor the embedded list knows"
+}
+
+// isKnownTLD looks the last label of a suffix up in the public suffix list, and
+// in the embedded lists.
+func isKnownTLD(suffix string) bool {
+	last := suffix[strings.LastIndexByte(suffix, '.')+1:]
+	_, icann := publicsuffix.PublicSuffix(last)
+	return icann || embeddedTLDs()[last]
+}
+
+// embeddedTLDs are the TLDs of the embedded lists, as their texts have them:
+// the lists themselves are read with the help of this.
+var embeddedTLDs = sync.OnceValue(func() map[string]bool {
+	known := map[string]bool{}
+	for _, text := range []string{suffixesText, wideText} {
+		for line := range strings.Lines(text) {
+			if suffix := strings.TrimPrefix(strip(line), "."); suffix != "" {
+				known[suffix[strings.LastIndexByte(suffix, '.')+1:]] = true
+			}
+		}
+	}
+	return known
+})
 
 // lineReader cuts a stream into lines of bounded length.
 type lineReader struct {

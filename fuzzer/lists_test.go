@@ -23,12 +23,12 @@ func TestReadWords(t *testing.T) {
 		t.Errorf("words %q, want %q", words, want)
 	}
 	want := []BadLine{
-		{8, `"two words"`, "has a space inside"},
-		{9, `"under_score"`, "has a character that labels cannot have: '_'"},
-		{10, `"--"`, "has neither letter nor digit"},
-		{12, `"` + strings.Repeat("a", 64) + `"`, "is longer than 63 characters"},
-		{13, `"\xff\xfe"`, "is not valid UTF-8"},
-		{14, `"xn--zz"`, "is not valid under IDNA 2008 (RFC 5891)"},
+		{Line: 8, Text: `"two words"`, Reason: "has a space inside"},
+		{Line: 9, Text: `"under_score"`, Reason: "has a character that labels cannot have: '_'"},
+		{Line: 10, Text: `"--"`, Reason: "has neither letter nor digit"},
+		{Line: 12, Text: `"` + strings.Repeat("a", 64) + `"`, Reason: "is longer than 63 characters"},
+		{Line: 13, Text: `"\xff\xfe"`, Reason: "is not valid UTF-8"},
+		{Line: 14, Text: `"xn--zz"`, Reason: "is not valid under IDNA 2008 (RFC 5891)"},
 	}
 	if !slices.Equal(bad, want) {
 		t.Errorf("bad lines\n%v\nwant\n%v", bad, want)
@@ -39,23 +39,43 @@ func TestReadWords(t *testing.T) {
 }
 
 func TestReadSuffixes(t *testing.T) {
-	text := "com\n.NET\nco.uk\nрф\nभारत\nweb.app\nxn--p1ai\nnosuchtld\nexample.com\n*.ck\n1.2.3.4\ncom.\n-\ninternal\n"
+	text := "com\n.NET\nco.uk\nрф\nभारत\nweb.app\nxn--p1ai\nnosuchtld\nexample.com\n*.ck\n1.2.3.4\ncom.\n-\ninternal\nsecond.nosuchtld\n"
 	suffixes, bad, err := ReadSuffixes(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"com", "net", "co.uk", "xn--p1ai", "xn--h2brj9c", "web.app"}; !slices.Equal(suffixes, want) {
+	if want := []string{"com", "net", "co.uk", "xn--p1ai", "xn--h2brj9c", "web.app", "nosuchtld", "internal", "second.nosuchtld"}; !slices.Equal(suffixes, want) {
 		t.Errorf("suffixes %q, want %q", suffixes, want)
 	}
-	var lines []int
+	// A TLD that no list knows is told, and taken.
+	var dropped, taken []int
 	for _, b := range bad {
-		lines = append(lines, b.Line)
+		if b.Used {
+			taken = append(taken, b.Line)
+		} else {
+			dropped = append(dropped, b.Line)
+		}
 	}
-	if want := []int{8, 9, 10, 11, 13, 14}; !slices.Equal(lines, want) {
-		t.Errorf("bad lines %v, want %v: %v", lines, want, bad)
+	if want := []int{9, 10, 11, 13}; !slices.Equal(dropped, want) {
+		t.Errorf("dropped lines %v, want %v: %v", dropped, want, bad)
 	}
-	if bad[0].Reason != "is no public suffix" {
-		t.Errorf("reason %q", bad[0].Reason)
+	if want := []int{8, 14, 15}; !slices.Equal(taken, want) {
+		t.Errorf("doubtful lines %v, want %v: %v", taken, want, bad)
+	}
+	if bad[0].Reason != "ends in a TLD that neither the public suffix list nor the embedded list knows" || bad[1].Reason != "is no public suffix" {
+		t.Errorf("reasons %q and %q", bad[0].Reason, bad[1].Reason)
+	}
+}
+
+// A TLD of the embedded lists is known, though the public suffix list may lack it.
+func TestEmbeddedTLDsAreKnown(t *testing.T) {
+	for tld := range embeddedTLDs() {
+		if !isKnownTLD("any." + tld) {
+			t.Errorf("%s is not known", tld)
+		}
+	}
+	if n := len(embeddedTLDs()); n < 400 || isKnownTLD("nosuchtld") {
+		t.Errorf("%d TLDs, nosuchtld among them: %v", n, isKnownTLD("nosuchtld"))
 	}
 }
 

@@ -107,21 +107,28 @@ func dnsOptions() []option {
 }
 
 func fuzzerOptions() []option {
-	return []option{
+	return join([]option{
 		{
 			name: "profile", value: "standard", usage: "`NAME` of the rules: standard (the 5,000 likeliest names), wide (50,000), full (all), or dnstwist for exactly its names",
 			set: oneOf(func(s *settings) *string { return &s.Profile }, "standard", "wide", "full", "dnstwist"),
 		},
 		{name: "fuzzers", usage: "use only these algorithms, `NAME,...`", set: text(func(s *settings) *string { return &s.Fuzzers })},
+	}, listOptions(), []option{allowOption()})
+}
+
+// listOptions are the word and suffix lists of those who bring their own.
+func listOptions() []option {
+	return []option{
 		{
-			name: "dictionary", short: "d", usage: "words for the dictionary algorithm, one a line of `FILE`; else a list of our own",
-			set: text(func(s *settings) *string { return &s.Dictionary }),
+			name: "dictionary", short: "d", env: []string{"DICTIONARY_FILES"}, repeat: true,
+			usage: "words for the dictionary algorithm, one a line of `FILE`; else a list of our own",
+			set:   lines(func(s *settings) *[]string { return &s.Dictionary }),
 		},
 		{
-			name: "tld", usage: "suffixes for the tld-swap algorithm, one a line of `FILE`; else a list of our own",
-			set: text(func(s *settings) *string { return &s.TLD }),
+			name: "tld", env: []string{"TLD_FILES"}, repeat: true,
+			usage: "suffixes for the tld-swap algorithm, one a line of `FILE`; else a list of our own",
+			set:   lines(func(s *settings) *[]string { return &s.TLD }),
 		},
-		allowOption(),
 	}
 }
 
@@ -200,8 +207,7 @@ func logOptions(format string) []option {
 	}
 }
 
-// workerCatalogue is every option of the worker, which is every option that
-// the environment can set.
+// workerCatalogue is every option of the worker.
 func workerCatalogue() []option {
 	return join(
 		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),

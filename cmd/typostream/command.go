@@ -67,6 +67,7 @@ func onUsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error 
 // before the action runs.
 func (t *terminal) command(cmd *cli.Command, options []option, action func(context.Context, *settings, []string) error) *cli.Command {
 	cmd.Flags = append(cmd.Flags, flags(options)...)
+	cmd.DisableSliceFlagSeparator = true // names of files may have commas
 	cmd.Action = func(ctx context.Context, cmd *cli.Command) error {
 		var s settings
 		if _, err := assign(&s, options, cmd, t.lookupEnv); err != nil {

@@ -183,14 +183,26 @@ func cause(err error) error {
 	return err
 }
 
-// readWords and readSuffixes read a list named by an option; bad lines are
-// told by number, and a list without a good line is an error.
-func (t *terminal) readWords(path string) ([]string, error) {
-	return readList(t, path, "word", fuzzer.ReadWords)
+// readWords and readSuffixes read the lists named by an option as one; bad
+// lines are told by file and number, and a list without a good line is an error.
+func (t *terminal) readWords(paths ...string) ([]string, error) {
+	return readLists(t, paths, "word", fuzzer.ReadWords)
 }
 
-func (t *terminal) readSuffixes(path string) ([]string, error) {
-	return readList(t, path, "suffix", fuzzer.ReadSuffixes)
+func (t *terminal) readSuffixes(paths ...string) ([]string, error) {
+	return readLists(t, paths, "suffix", fuzzer.ReadSuffixes)
+}
+
+func readLists(t *terminal, paths []string, what string, read func(io.Reader) ([]string, []fuzzer.BadLine, error)) ([]string, error) {
+	var lists [][]string
+	for _, path := range paths {
+		values, err := readList(t, path, what, read)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, values)
+	}
+	return fuzzer.MergeLists(lists...), nil
 }
 
 // readAllowList reads the file of --allow; nil if there is none.
@@ -229,15 +241,34 @@ func readList(t *terminal, path, what string, read func(io.Reader) ([]string, []
 	}
 	for i, line := range bad {
 		if i == maxReported {
-			t.say("warning: %s: %d further lines cannot be used", path, len(bad)-i)
+			t.say("warning: %s: %s", path, further(bad[i:]))
 			break
 		}
-		t.say("warning: %s: line %d (%s): %s", path, line.Line, line.Text, line.Reason)
+		reason := line.Reason
+		if line.Used {
+			reason += "; used all the same"
+		}
+		t.say("warning: %s: line %d (%s): %s", path, line.Line, line.Text, reason)
 	}
 	if len(values) == 0 {
 		return nil, usagef("one "+what+" a line", "%s holds no %s that can be used", path, what)
 	}
 	return values, nil
+}
+
+// further counts the lines that are not told one by one.
+func further(bad []fuzzer.BadLine) string {
+	used := 0
+	for _, line := range bad {
+		if line.Used {
+			used++
+		}
+	}
+	text := fmt.Sprintf("%d further lines cannot be used", len(bad)-used)
+	if used > 0 {
+		text += fmt.Sprintf(", %d have unknown TLDs and are used", used)
+	}
+	return text
 }
 
 // passOf is the one pass that the fuzzer options describe.
@@ -263,19 +294,19 @@ func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
 		}
 	}
 	var err error
-	if s.Dictionary != "" {
+	if len(s.Dictionary) > 0 {
 		if err := needs(pass, fuzzer.Dictionary, "--dictionary"); err != nil {
 			return pass, err
 		}
-		if pass.Words, err = t.readWords(s.Dictionary); err != nil {
+		if pass.Words, err = t.readWords(s.Dictionary...); err != nil {
 			return pass, err
 		}
 	}
-	if s.TLD != "" {
+	if len(s.TLD) > 0 {
 		if err := needs(pass, fuzzer.TLDSwap, "--tld"); err != nil {
 			return pass, err
 		}
-		if pass.Suffixes, err = t.readSuffixes(s.TLD); err != nil {
+		if pass.Suffixes, err = t.readSuffixes(s.TLD...); err != nil {
 			return pass, err
 		}
 	}
@@ -302,10 +333,10 @@ func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations
 	if !ok || s.Fuzzers != "" { // algorithms that are named run to their ends, in order
 		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Permute(seed, pass) }, nil
 	}
-	if s.Dictionary != "" {
+	if len(s.Dictionary) > 0 {
 		options.Words = pass.Words
 	}
-	if s.TLD != "" {
+	if len(s.TLD) > 0 {
 		options.Suffixes = pass.Suffixes
 	}
 	return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Rank(seed, options) }, nil

@@ -19,6 +19,7 @@ type option struct {
 	usage   string
 	toggle  bool // a flag without a value
 	inverse bool // a toggle that also has a --no- form
+	repeat  bool // may be given several times; the value has a line for each, in the environment too
 	secret  bool // never printed
 	set     func(s *settings, value string, from source) error
 }
@@ -57,6 +58,8 @@ func flags(options []option) []cli.Flag {
 			list = append(list, &cli.BoolWithInverseFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
 		case o.toggle:
 			list = append(list, &cli.BoolFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
+		case o.repeat:
+			list = append(list, &cli.StringSliceFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
 		default:
 			list = append(list, &cli.StringFlag{Name: o.name, Aliases: aliases, Usage: o.help(), HideDefault: true})
 		}
@@ -67,6 +70,9 @@ func flags(options []option) []cli.Flag {
 // help is the option's text with its default and variables.
 func (o option) help() string {
 	text := o.usage
+	if o.repeat {
+		text += "; may be repeated"
+	}
 	if o.value != "" && !o.toggle {
 		text += fmt.Sprintf(" (default %s)", o.value)
 	}
@@ -91,7 +97,9 @@ func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(stri
 		}
 		if cmd.IsSet(o.name) {
 			a.from = source{"flag", "--" + o.name}
-			if o.toggle {
+			if o.repeat {
+				a.value = strings.Join(cmd.StringSlice(o.name), "\n")
+			} else if o.toggle {
 				a.value = fmt.Sprint(cmd.Bool(o.name))
 				if o.inverse && !cmd.Bool(o.name) {
 					a.from.name = "--no-" + o.name

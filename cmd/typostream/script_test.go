@@ -74,6 +74,7 @@ func setupScript(env *testscript.Env) error {
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
 //	field FILE NAME              print that field of each line of JSON objects
 //	sorted stdout|FILE            print its lines in order
+//	env-lines NAME VALUE...      set a variable to the values, a line each
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     cmdExits,
 	"dns":       cmdDNS,
@@ -93,6 +94,12 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"fill":      cmdFill,
 	"field":     cmdField,
 	"sorted":    cmdSorted,
+	"env-lines": cmdEnvLines,
+}
+
+func cmdEnvLines(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) >= 2, "env-lines NAME VALUE...")
+	ts.Setenv(args[0], strings.Join(args[1:], "\n"))
 }
 
 // usage ends the script when a command was called in the wrong way.
@@ -188,7 +195,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 // and the Go runtime may look at; testscript does not tell the whole.
 func scriptEnvironment(ts *testscript.TestScript) []string {
 	names := []string{"PATH", "HOME", "TMPDIR", "WORK", "GORACE", "GOCOVERDIR"}
-	for _, o := range workerCatalogue() {
+	for _, o := range join(workerCatalogue(), fuzzerOptions()) {
 		names = append(names, o.env...)
 	}
 	var env []string

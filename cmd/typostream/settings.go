@@ -35,8 +35,8 @@ type settings struct {
 	SeedsCSV   string // the default need not exist
 	DictDir    string
 	Fuzzers    string
-	Dictionary string
-	TLD        string
+	Dictionary []string // files
+	TLD        []string // files
 	Profile    string
 	Allow      string
 	Country    string
@@ -81,6 +81,18 @@ func toggle(field func(*settings) *bool) func(*settings, string, source) error {
 func list(field func(*settings) *[]string) func(*settings, string, source) error {
 	return func(s *settings, value string, _ source) error {
 		*field(s) = splitList(value)
+		return nil
+	}
+}
+
+// lines takes a value for each line; blank ones are left out.
+func lines(field func(*settings) *[]string) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		for line := range strings.Lines(value) {
+			if line = strings.TrimSpace(line); line != "" {
+				*field(s) = append(*field(s), line)
+			}
+		}
 		return nil
 	}
 }

@@ -276,7 +276,7 @@ func (t *terminal) contractPermuter(s *settings) (func(fuzzer.Seed) *fuzzer.Perm
 	for _, list := range []struct {
 		file  string
 		field *[]string
-		read  func(string) ([]string, error)
+		read  func(...string) ([]string, error)
 	}{
 		{"common_tlds.dict", &lists.Common, t.readSuffixes},
 		{"india_tlds.dict", &lists.Home, t.readSuffixes},
