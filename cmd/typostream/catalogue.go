@@ -113,7 +113,21 @@ func fuzzerOptions() []option {
 			set: oneOf(func(s *settings) *string { return &s.Profile }, "standard", "wide", "full", "dnstwist"),
 		},
 		{name: "fuzzers", usage: "use only these algorithms, `NAME,...`", set: text(func(s *settings) *string { return &s.Fuzzers })},
+		limitOption(),
+		{
+			name: "budget", env: []string{"BUDGET"},
+			usage: "at most `N` names in the whole run, in equal shares for all seeds; what a seed does not need goes to those after it",
+			set:   maximum(func(s *settings) *int { return &s.Budget }),
+		},
 	}, listOptions(), []option{allowOption()})
+}
+
+func limitOption() option {
+	return option{
+		name: "limit", env: []string{"LIMIT"},
+		usage: "at most `N` names a seed, the likeliest of those that the profile, the fuzzers or the passes make",
+		set:   maximum(func(s *settings) *int { return &s.Limit }),
+	}
 }
 
 // listOptions are the word and suffix lists of those who bring their own.
@@ -166,6 +180,7 @@ func workerOptions() []option {
 			set:   text(func(s *settings) *string { return &s.DictDir }),
 		},
 		allowOption(),
+		limitOption(),
 		{
 			name: "country", env: []string{"COUNTRY"},
 			usage: "`CODE` of the country whose suffixes PASS_B uses; else that of the seed's suffix", set: setCountry,

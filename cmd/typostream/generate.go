@@ -23,6 +23,7 @@ func generateCommand(t *terminal) *cli.Command {
 		Name: "generate", Usage: "print the look-alikes of domains; asks nothing of the network", ArgsUsage: "DOMAIN...",
 		Description: `EXAMPLES:
    typostream generate example.com
+   typostream generate --limit 100 example.com
    typostream generate --fuzzers homoglyph,tld-swap --tld suffixes.txt example.com
    typostream generate --profile dnstwist -f json example.com`,
 	}, options, func(ctx context.Context, s *settings, arguments []string) (err error) {
@@ -50,8 +51,8 @@ func generateCommand(t *terminal) *cli.Command {
 		printer := variantPrinter{w: w, format: format, all: s.Profile != fuzzer.DNSTwistName}
 		var tally inputTally
 		allowed := 0
-		for seed := range t.seeds(in, &tally) {
-			for v := range permute(seed.Seed).All() {
+		for plan := range t.plans(in, &tally, s, permute) {
+			for v := range plan.permute(plan.seed.Seed).All() {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}

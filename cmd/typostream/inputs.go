@@ -321,17 +321,17 @@ func needs(pass fuzzer.Pass, algorithm fuzzer.Algorithm, flag string) error {
 }
 
 // permuter is the generation that the fuzzer options describe.
-func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations, error) {
+func (t *terminal) permuter(s *settings) (permuteFunc, error) {
 	pass, err := t.passOf(s)
 	if err != nil {
 		return nil, err
 	}
-	if s.Profile == fuzzer.DNSTwistName {
-		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.PermuteDNSTwist(seed, pass) }, nil
+	options, ranked := fuzzer.RankProfile(s.Profile)
+	if err := s.checkLimits(options.Limit); err != nil {
+		return nil, err
 	}
-	options, ok := fuzzer.RankProfile(s.Profile)
-	if !ok || s.Fuzzers != "" { // algorithms that are named run to their ends, in order
-		return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Permute(seed, pass) }, nil
+	if s.Profile == fuzzer.DNSTwistName {
+		return func(seed fuzzer.Seed, _ int) *fuzzer.Permutations { return fuzzer.PermuteDNSTwist(seed, pass) }, nil
 	}
 	if len(s.Dictionary) > 0 {
 		options.Words = pass.Words
@@ -339,7 +339,35 @@ func (t *terminal) permuter(s *settings) (func(fuzzer.Seed) *fuzzer.Permutations
 	if len(s.TLD) > 0 {
 		options.Suffixes = pass.Suffixes
 	}
-	return func(seed fuzzer.Seed) *fuzzer.Permutations { return fuzzer.Rank(seed, options) }, nil
+	if !ranked || s.Fuzzers != "" { // algorithms that are named run to their ends, in order
+		return func(seed fuzzer.Seed, limit int) *fuzzer.Permutations {
+			return fuzzer.Likeliest(fuzzer.Permute(seed, pass), limit, options)
+		}, nil
+	}
+	return func(seed fuzzer.Seed, limit int) *fuzzer.Permutations {
+		options := options
+		if limit > 0 && (options.Limit == 0 || limit < options.Limit) {
+			options.Limit = limit
+		}
+		return fuzzer.Rank(seed, options)
+	}, nil
+}
+
+// checkLimits refuses limits that would have no effect, or spoil what the
+// profile promises. size is the profile's own limit, 0 for none.
+func (s *settings) checkLimits(size int) error {
+	if s.Profile == fuzzer.DNSTwistName && s.Limit+s.Budget > 0 {
+		from := s.sources["limit"]
+		if s.Limit == 0 {
+			from = s.sources["budget"]
+		}
+		return usagef("choose another profile", "%s: the profile dnstwist gives exactly dnstwist's names", from.name)
+	}
+	if s.Fuzzers == "" && size > 0 && s.Limit > size {
+		return usagef("--profile wide has 50,000 names, full has all", "%s: the profile %s ends at %d names a seed (got %d)",
+			s.sources["limit"].name, s.Profile, size, s.Limit)
+	}
+	return nil
 }
 
 // createOutput opens the file of -o, which must not exist yet; "" and "-" are

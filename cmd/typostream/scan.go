@@ -114,9 +114,9 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	w := bufio.NewWriter(out)
 	defer flushing(w, &err)
 
-	run := &scanRun{t: t, flags: f, settings: s, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
+	run := &scanRun{t: t, flags: f, settings: s, permute: permute, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
 	run.scanner = &pipeline.Scanner{
-		Resolver: resolve, Permute: permute, Allow: allow, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
+		Resolver: resolve, Allow: allow, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
 		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if s.Kafka {
@@ -165,7 +165,8 @@ type scanRun struct {
 	t        *terminal
 	flags    *scanFlags
 	settings *settings
-	scanner  *pipeline.Scanner
+	permute  permuteFunc
+	scanner  *pipeline.Scanner // but for Permute, which each seed has its own of
 	resolver *resolver.Resolver
 	begun    time.Time
 
@@ -190,14 +191,16 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 	var scans errgroup.Group
 	scans.SetLimit(parallelSeeds)
 	id := 0
-	for seed := range r.t.seeds(in, &tally) {
+	for plan := range r.t.plans(in, &tally, r.settings, r.permute) {
 		if scanCtx.Err() != nil {
 			break
 		}
 		id++
+		seed, scanner := plan.seed, *r.scanner
+		scanner.Permute = plan.permute
 		seed.Scan = fmt.Sprintf("scan-%d-%d", r.begun.UnixMilli(), id)
 		scans.Go(func() error {
-			summary, err := r.scanner.Scan(scanCtx, seed)
+			summary, err := scanner.Scan(scanCtx, seed)
 			r.mu.Lock()
 			r.total.Add(summary)
 			r.progress.names += summary.Generated - r.estimates[seed.Scan]

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -39,6 +40,8 @@ type settings struct {
 	TLD        []string // files
 	Profile    string
 	Allow      string
+	Limit      int // names a seed; 0: no limit
+	Budget     int // names of a run; 0: no budget
 	Country    string
 
 	Oneshot      bool
@@ -104,6 +107,19 @@ func count(low, high int, field func(*settings) *int) func(*settings, string, so
 			return fmt.Errorf("must be a whole number from %d to %d", low, high)
 		}
 		*field(s) = n
+		return nil
+	}
+}
+
+// maximum takes a number of names; none is no limit.
+func maximum(field func(*settings) *int) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		if value == "" {
+			return nil
+		}
+		if err := count(1, math.MaxInt32, field)(s, value, source{}); err != nil {
+			return usagef("leave it out for no limit", "%w", err)
+		}
 		return nil
 	}
 }

@@ -33,7 +33,7 @@ func TestWrongValues(t *testing.T) {
 		"kafka": "maybe", "create-topics": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
 		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "max-unknown": "2", "mode": "twice",
-		"process-csv": "y", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
+		"process-csv": "y", "limit": "0", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
@@ -70,7 +70,7 @@ func TestSources(t *testing.T) {
 	other := map[string]string{
 		"kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "max-unknown": "2%", "mode": "oneshot",
-		"process-csv": "false", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
+		"process-csv": "false", "limit": "7", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {

@@ -295,7 +295,8 @@ func (t *terminal) contractPermuter(s *settings) (func(fuzzer.Seed) *fuzzer.Perm
 	if s.Country != "" && lists.Home == nil {
 		lists.Home = fuzzer.HomeSuffixes(s.Country)
 	}
+	ranking := fuzzer.RankOptions{Words: fuzzer.MergeLists(lists.Words, lists.HighRisk), Suffixes: fuzzer.MergeLists(lists.Common, lists.Home)}
 	return func(seed fuzzer.Seed) *fuzzer.Permutations {
-		return fuzzer.Permute(seed, fuzzer.ContractPasses(seed, lists)...)
+		return fuzzer.Likeliest(fuzzer.Permute(seed, fuzzer.ContractPasses(seed, lists)...), s.Limit, ranking)
 	}, nil
 }
