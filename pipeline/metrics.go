@@ -11,6 +11,7 @@ type Metrics struct {
 	badRows  prometheus.Counter
 	seeds    *prometheus.CounterVec
 	names    *prometheus.CounterVec
+	allowed  prometheus.Counter
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
 }
@@ -30,6 +31,9 @@ func NewMetrics() *Metrics {
 		names: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "typostream_names_total", Help: "Names asked about, by what was found out.",
 		}, []string{"state"}),
+		allowed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_names_allowed_total", Help: "Names that the allow list took out before the DNS was asked.",
+		}),
 		inWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "typostream_seeds_in_work", Help: "Seeds accepted and not finished.",
 		}),
@@ -41,7 +45,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.inWork, m.retries}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.inWork, m.retries}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -64,6 +68,7 @@ func (m *Metrics) scanned(seed Seed, s Summary) {
 	m.names.WithLabelValues("registered").Add(float64(s.Registered))
 	m.names.WithLabelValues("absent").Add(float64(s.Absent))
 	m.names.WithLabelValues("unknown").Add(float64(s.Unknown))
+	m.allowed.Add(float64(s.Allowed))
 }
 
 func (m *Metrics) begin() {

@@ -60,8 +60,8 @@ func (s *Summary) Add(other Summary) {
 type Scanner struct {
 	Resolver *resolver.Resolver
 	Permute  func(fuzzer.Seed) *fuzzer.Permutations
-	Allow    *fuzzer.AllowList // names that are nobody's squats: not asked about
-	Emitter  Emitter           // nil: nothing is published
+	Allow    func() *fuzzer.AllowList // names that are nobody's squats: not asked about; called for each scan, nil for none
+	Emitter  Emitter                  // nil: nothing is published
 	Topics   Topics
 	Track    Tracking
 	Observer Observer
@@ -113,17 +113,21 @@ func (s *Scanner) names(seed Seed) (names iter.Seq[fuzzer.Variant], total, allow
 		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
 	}
 	permutations := s.Permute(seed.Seed)
-	if s.Allow.Len() == 0 {
+	var allow *fuzzer.AllowList // one for the whole scan, whatever becomes of it meanwhile
+	if s.Allow != nil {
+		allow = s.Allow()
+	}
+	if allow.Len() == 0 {
 		return permutations.All(), permutations.Len(), 0
 	}
 	for v := range permutations.All() {
-		if s.Allow.Allows(v.FQDN) {
+		if allow.Allows(v.FQDN) {
 			allowed++
 		}
 	}
 	return func(yield func(fuzzer.Variant) bool) {
 		for v := range permutations.All() {
-			if !s.Allow.Allows(v.FQDN) && !yield(v) {
+			if !allow.Allows(v.FQDN) && !yield(v) {
 				return
 			}
 		}

@@ -203,10 +203,11 @@ func TestScanOfARecheckPublishesThatOneName(t *testing.T) {
 func TestScanLeavesOutAllowedNames(t *testing.T) {
 	sink := &memory{}
 	s := newScanner(t, testZone, sink)
-	var err error
-	if s.Allow, _, err = fuzzer.ReadAllowList(strings.NewReader("ban.com\n*.nowhere.com\n")); err != nil {
+	list, _, err := fuzzer.ReadAllowList(strings.NewReader("ban.com\n*.nowhere.com\n"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.Allow = func() *fuzzer.AllowList { return list }
 	summary, err := s.Scan(t.Context(), bank(t, FromCSV))
 	if err != nil || summary.Generated != 3 || summary.Allowed != 1 || summary.Registered != 1 {
 		t.Errorf("summary %+v, %v", summary, err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
 )
@@ -116,7 +117,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 
 	run := &scanRun{t: t, flags: f, settings: s, permute: permute, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
 	run.scanner = &pipeline.Scanner{
-		Resolver: resolve, Allow: allow, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
+		Resolver: resolve, Allow: func() *fuzzer.AllowList { return allow }, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
 		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if s.Kafka {

@@ -50,10 +50,11 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	for _, from := range s.unused {
 		log.Warn("setting accepted and not used by this version", "setting", from.name)
 	}
-	allow, err := t.readAllowList(s.Allow)
+	allow, err := t.openAllowFile(s.Allow, log)
 	if err != nil {
 		return err
 	}
+	defer allow.onHangup()()
 	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 type workerRun struct {
 	settings *settings
 	log      *slog.Logger
-	allow    *fuzzer.AllowList
+	allow    *allowFile
 	metrics  *pipeline.Metrics
 	dead     *emitter.DeadLetters
 	emitter  delivery
@@ -218,7 +219,7 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: permute, Allow: w.allow, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
+			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,
@@ -254,7 +255,7 @@ func (w *workerRun) reportEnd(total pipeline.Summary) {
 	for _, trouble := range []struct {
 		name  string
 		count int64
-	}{{"unknown", int64(total.Unknown)}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
+	}{{"unknown", int64(total.Unknown)}, {"allowed", int64(total.Allowed)}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
 		if trouble.count > 0 {
 			attrs = append(attrs, trouble.name, trouble.count)
 		}
