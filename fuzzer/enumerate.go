@@ -1,21 +1,20 @@
 package fuzzer
 
-import "strings"
-
 // enumeration streams the names of a ranking by rising cost. It serves one goroutine.
 type enumeration struct {
 	r     *ranking
 	g     *generator
 	bare  *generator // without the seed's subdomain
 	seen  *nameSet
+	batch batch
 	left  int // names until the limit, negative for none
 	cost  int // of the names at hand
 	label []byte
 	name  []byte
 	runes []rune
-	slab  strings.Builder
+	slab  slab
 	yield func(Variant) bool
-	own   string
+	other others
 
 	likely float64 // of the cost
 }
@@ -23,7 +22,7 @@ type enumeration struct {
 func (r *ranking) stream(yield func(Variant) bool) {
 	bare := r.seed
 	bare.Subdomain = ""
-	e := &enumeration{r: r, g: newGenerator(r.seed), bare: newGenerator(bare), seen: newNameSet(), left: r.limit, yield: yield, own: site(r.seed.FQDN)}
+	e := &enumeration{r: r, g: newGenerator(r.seed), bare: newGenerator(bare), seen: newNameSet(), left: r.limit, yield: yield, other: othersThan(r.seed)}
 	if e.left == 0 {
 		e.left = -1
 	}
@@ -38,6 +37,9 @@ func (r *ranking) stream(yield func(Variant) bool) {
 			if f := &r.families[i]; !e.walk(f, 0, e.cost-f.cost, 0, nil) {
 				return
 			}
+		}
+		if !e.flush() {
+			return
 		}
 	}
 }
@@ -142,34 +144,53 @@ func attribute(f *family, brand *token) Algorithm {
 	return TLDSwap
 }
 
-// slabSize is how much of names is allocated at once: a name that is kept keeps
-// no more than that in memory.
-const slabSize = 512
+// batchSize is how many names are looked up in the set at a time: enough for
+// the reads of its memory to overlap.
+const batchSize = 32
 
-// text returns name as a string, cut from a slab that several names share.
-func (e *enumeration) text(name []byte) string {
-	if e.slab.Cap()-e.slab.Len() < len(name) {
-		e.slab = strings.Builder{}
-		e.slab.Grow(slabSize)
-	}
-	start := e.slab.Len()
-	e.slab.Write(name)
-	return e.slab.String()[start:]
+// batch holds names of one cost until they are looked up together.
+type batch struct {
+	text  []byte // one after the other
+	names [batchSize]batchName
+	n     int
 }
 
-// emit yields a name unless it came before or is no look-alike. It returns false
-// when no more are wanted.
+type batchName struct {
+	end       int // of the name in text; it begins where the one before ends
+	algorithm Algorithm
+	key       nameKey
+}
+
+// emit takes a name for the batch. It returns false when no more are wanted.
 func (e *enumeration) emit(name []byte, a Algorithm) bool {
-	if !e.seen.add(name) {
-		return true
+	b := &e.batch
+	b.text = append(b.text, name...)
+	b.names[b.n] = batchName{end: len(b.text), algorithm: a, key: e.seen.key(name)}
+	b.n++
+	return b.n < batchSize || e.flush()
+}
+
+// flush yields the names of the batch in order, but those that came before or
+// are no look-alikes. It returns false when no more are wanted.
+func (e *enumeration) flush() bool {
+	b := &e.batch
+	names, start := b.names[:b.n], 0
+	for i := range names {
+		e.seen.touch(names[i].key)
 	}
-	text := e.text(name)
-	if other := site(text); other == "" || other == e.own {
-		return true
+	for i := range names {
+		name := b.text[start:names[i].end]
+		start = names[i].end
+		if !e.seen.add(names[i].key) || !e.other.hold(name) {
+			continue
+		}
+		if !e.yield(Variant{FQDN: e.slab.text(name), Algorithm: names[i].algorithm, Passes: e.r.passes, Likelihood: e.likely, ranked: e.r}) {
+			return false
+		}
+		if e.left--; e.left == 0 {
+			return false
+		}
 	}
-	if !e.yield(Variant{FQDN: text, Algorithm: a, Passes: e.r.passes, Likelihood: e.likely, ranked: e.r}) {
-		return false
-	}
-	e.left--
-	return e.left != 0
+	b.text, b.n = b.text[:0], 0
+	return true
 }

@@ -6,9 +6,10 @@ import "hash/maphash"
 // that grow one by one, so that no more than 40 octets a name are in use at
 // any moment. The hash seeds are random, so nobody can choose names that collide.
 type nameSet struct {
-	seeds  [2]maphash.Seed
-	shards [64]shard
-	n      int
+	seeds   [2]maphash.Seed
+	shards  [64]shard
+	n       int
+	touched uint64 // what touch has read, so that it is read at all
 }
 
 type shard struct {
@@ -20,18 +21,34 @@ func newNameSet() *nameSet {
 	return &nameSet{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 }
 
-// add reports whether name is new.
-func (s *nameSet) add(name []byte) bool {
+// key returns the hash under which name is kept.
+func (s *nameSet) key(name []byte) nameKey {
 	key := nameKey{maphash.Bytes(s.seeds[0], name), maphash.Bytes(s.seeds[1], name)}
 	if key == (nameKey{}) {
 		key[0] = 1 // the zero key marks a free slot
 	}
-	if !s.shards[key[0]>>58].add(key) {
+	return key
+}
+
+// touch brings the memory of a key's slot near. A set of a million names lies
+// outside the processor's caches, and reads that do not wait for each other
+// overlap: who adds many keys touches all of them first.
+func (s *nameSet) touch(key nameKey) {
+	if shard := s.shard(key); len(shard.slots) > 0 {
+		s.touched ^= shard.slots[shard.place(key[1])][0]
+	}
+}
+
+// add reports whether the key is new.
+func (s *nameSet) add(key nameKey) bool {
+	if !s.shard(key).add(key) {
 		return false
 	}
 	s.n++
 	return true
 }
+
+func (s *nameSet) shard(key nameKey) *shard { return &s.shards[key[0]>>58] }
 
 func (s *shard) add(key nameKey) bool {
 	if 5*(s.n+1) > 4*len(s.slots) {

@@ -170,14 +170,14 @@ func (p *Permutations) generate(yield func(step int, name []byte) bool) {
 // count is the first generation: it fills the index.
 func (p *Permutations) count() {
 	ways := newWayTable(p.steps)
-	own := site(p.seed.FQDN)
+	other := othersThan(p.seed)
 	var ordinal uint32
 	p.generate(func(step int, name []byte) bool {
 		ordinal++
 		key := p.key(name)
 		known, found := p.index[key]
 		if !found {
-			if p.rules == ownRules && !p.allowed(string(name), own) {
+			if p.rules == ownRules && !other.hold(name) {
 				return true
 			}
 			known = entry{first: ordinal}
@@ -194,6 +194,7 @@ func (p *Permutations) count() {
 // stream is the second generation: it yields what the first one kept.
 func (p *Permutations) stream(yield func(Variant) bool) {
 	var ordinal uint32
+	var slab slab
 	p.generate(func(_ int, name []byte) bool {
 		ordinal++
 		known, found := p.index[p.key(name)]
@@ -202,7 +203,7 @@ func (p *Permutations) stream(yield func(Variant) bool) {
 		}
 		way := &p.ways[known.way]
 		return yield(Variant{
-			FQDN:       string(name),
+			FQDN:       slab.text(name),
 			Algorithm:  way.algorithms[0],
 			algorithms: way.algorithms,
 			Passes:     way.passes,
@@ -212,12 +213,4 @@ func (p *Permutations) stream(yield func(Variant) bool) {
 
 func (p *Permutations) key(name []byte) nameKey {
 	return nameKey{maphash.Bytes(p.hash[0], name), maphash.Bytes(p.hash[1], name)}
-}
-
-// allowed tells a look-alike from the seed's own names and from bare suffixes.
-// The seed's own are those of the same registrant, so under a private suffix
-// (myshop.github.io) a sister name counts as another's.
-func (p *Permutations) allowed(name, own string) bool {
-	other := site(name)
-	return other != "" && other != own
 }

@@ -268,7 +268,7 @@ func TestNameSet(t *testing.T) {
 	s := newNameSet()
 	for range 2 {
 		for i := range 5000 {
-			s.add([]byte{byte(i), byte(i >> 8)})
+			s.add(s.key([]byte{byte(i), byte(i >> 8)}))
 		}
 	}
 	if s.n != 5000 {

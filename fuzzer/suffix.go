@@ -1,7 +1,10 @@
 package fuzzer
 
 import (
+	"bytes"
+	_ "embed"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -69,4 +72,65 @@ func Registrable(fqdn string) string {
 		return ""
 	}
 	return fqdn[strings.LastIndexByte(rest, '.')+1:]
+}
+
+//go:generate go run ../internal/suffixes suffixes_icann.txt
+
+//go:embed suffixes_icann.txt
+var icannSuffixesText string
+
+// suffixRules says at the price of two look-ups which names cannot be bare
+// ICANN suffixes. Package publicsuffix, which would know, allocates with every
+// question.
+type suffixRules struct {
+	current   bool            // made of the list that package publicsuffix holds
+	names     map[string]bool // of several labels
+	wildcards map[string]bool // what stands behind "*."
+	longest   int             // of names
+}
+
+var icannRules = sync.OnceValue(func() *suffixRules { return readSuffixRules(icannSuffixesText) })
+
+// readSuffixRules reads the table. Its first line is the version of the list.
+func readSuffixRules(text string) *suffixRules {
+	r := &suffixRules{names: map[string]bool{}, wildcards: map[string]bool{}}
+	first, rest, _ := strings.Cut(text, "\n")
+	r.current = first == "# "+publicsuffix.List.String()
+	for line := range strings.Lines(rest) {
+		rule := strip(line)
+		if parent, wild := strings.CutPrefix(rule, "*."); wild {
+			r.wildcards[parent] = true
+		} else if rule != "" {
+			r.names[rule] = true
+			r.longest = max(r.longest, len(rule))
+		}
+	}
+	return r
+}
+
+// mayBeBare reports whether name can be a bare ICANN suffix. It is true of each
+// that is one, and of all names once a newer list has made the table old.
+func (r *suffixRules) mayBeBare(name []byte) bool {
+	dot := bytes.IndexByte(name, '.')
+	return !r.current || dot < 0 || len(name) <= r.longest && r.names[string(name)] || r.wildcards[string(name[dot+1:])]
+}
+
+// others tells names that somebody else than the seed's registrant can hold.
+type others struct {
+	own   string // the seed's site
+	rules *suffixRules
+}
+
+func othersThan(seed Seed) others { return others{own: site(seed.FQDN), rules: icannRules()} }
+
+// hold reports whether name is neither the seed's own nor a bare suffix. The
+// seed's own are those of the same registrant, so under a private suffix
+// (myshop.github.io) a sister name counts as another's.
+func (o others) hold(name []byte) bool {
+	tail := name[max(0, len(name)-len(o.own)):]
+	if string(tail) != o.own && !o.rules.mayBeBare(name) {
+		return true // it has a site, which ends the name
+	}
+	other := site(string(name))
+	return other != "" && other != o.own
 }
