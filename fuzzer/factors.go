@@ -265,12 +265,13 @@ func (b *builder) wordsOf(side string) *factor {
 		themes[theme] = b.model.prob(theme, 1/float64(len(prior.themes)), "theme", "theme"+b.region)
 	}
 	chances := map[string]float64{}
+	contexts := []string{"word", "word/" + side, "word/" + side + b.region}
 	prob := func(key string) float64 {
 		unseen := 1.0 / 5000
 		if known, found := prior.byText[key]; found {
 			unseen = unseenWords * themes[known.theme] * known.share
 		}
-		return b.model.prob(key, unseen, "word", "word/"+side, "word/"+side+b.region)
+		return b.model.prob(key, unseen, contexts...)
 	}
 	for _, w := range prior.list {
 		chances[w] = prob(w)
@@ -307,27 +308,26 @@ func (b *builder) runsOf(class string) *factor {
 	if class[0] == 'n' {
 		alphabet = "0123456789"
 	}
-	texts := []string{""}
-	for range class[1] - '0' {
-		longer := make([]string, 0, len(texts)*len(alphabet))
-		for _, text := range texts {
-			for _, c := range alphabet {
-				longer = append(longer, text+string(c))
-			}
-		}
-		texts = longer
+	n, count := int(class[1]-'0'), 1
+	for range n {
+		count *= len(alphabet)
 	}
-	tokens := make([]token, 0, len(texts))
-	for _, text := range texts {
-		p := 1.0
-		for _, c := range text {
+	var all strings.Builder // of which the tokens are parts
+	all.Grow(count * n)
+	tokens := make([]token, 0, count)
+	for i := range count {
+		p, start, place := 1.0, all.Len(), count
+		for range n {
+			place /= len(alphabet)
+			c := alphabet[i/place%len(alphabet)]
+			all.WriteByte(c)
 			if class[0] == 'x' {
-				p *= b.letter(c)
+				p *= b.letter(rune(c))
 			} else {
 				p /= 10
 			}
 		}
-		tokens = append(tokens, token{text: text, cost: int32(costOf(p))})
+		tokens = append(tokens, token{text: all.String()[start:], cost: int32(costOf(p))})
 	}
 	b.runs[class] = newFactor(tokens)
 	return b.runs[class]
@@ -356,8 +356,9 @@ func (b *builder) suffixesOf(group string) *factor {
 		return b.suffix[group]
 	}
 	prior := priorSuffixes()
+	contexts := []string{"suffix", "suffix/" + group, "suffix/" + group + b.region}
 	prob := func(key string) float64 {
-		return b.model.prob(key, prior[key], "suffix", "suffix/"+group, "suffix/"+group+b.region)
+		return b.model.prob(key, prior[key], contexts...)
 	}
 	chances := make(map[string]float64, len(prior))
 	for s := range prior {

@@ -3,6 +3,7 @@ package fuzzer
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // form is one way of writing the brand: its label, or an edit of it.
@@ -28,6 +29,8 @@ func newFormList(seed Seed, algorithms []Algorithm, all bool) *formList {
 	g := newGenerator(seed)
 	seen := map[string]bool{seed.Label: true}
 	list := &formList{kinds: map[string]int{}}
+	var slab slab
+	var octets []byte
 	for _, a := range algorithms {
 		if !a.editsLabel() || a == Subdomain {
 			continue
@@ -41,10 +44,11 @@ func newFormList(seed Seed, algorithms []Algorithm, all bool) *formList {
 			if kind == "" {
 				kind = a.String()
 			}
-			text := string(label)
-			if len(label) == 0 || seen[text] || strings.Contains(text, ".") {
+			octets = appendRunes(octets[:0], label)
+			if len(label) == 0 || seen[string(octets)] || indexRune(label, '.') >= 0 {
 				return true
 			}
+			text := slab.text(octets)
 			seen[text] = true
 			list.kinds[kind]++
 			list.forms = append(list.forms, form{text: text, kind: kind, algorithm: a, ascii: isASCII(text), letter: addedLetter(kind, label)})
@@ -52,6 +56,13 @@ func newFormList(seed Seed, algorithms []Algorithm, all bool) *formList {
 		})
 	}
 	return list
+}
+
+func appendRunes(dst []byte, label []rune) []byte {
+	for _, r := range label {
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst
 }
 
 // addedLetter returns the letter of an edit at an end of the label.

@@ -282,14 +282,3 @@ func TestNameSet(t *testing.T) {
 		t.Errorf("%d octets a name", slots*16/5000)
 	}
 }
-
-// A stream makes two allocations a name at most: the name, and its share of the rest.
-func TestRankAllocations(t *testing.T) {
-	p := Rank(mustSeed(t, "example.com"), RankOptions{Limit: 20000})
-	if n := testing.AllocsPerRun(3, func() {
-		for range p.All() {
-		}
-	}) / 20000; n > 2 {
-		t.Errorf("%.2f allocations a name", n)
-	}
-}

@@ -1,0 +1,37 @@
+package fuzzer
+
+import "testing"
+
+// Two allocations a name are the most in any profile.
+func TestAllocations(t *testing.T) {
+	for _, domain := range []string{"example.com", "microsoftonline.com", "my-bank.co.uk"} {
+		seed := mustSeed(t, domain)
+		ranked := func(limit int) func() *Permutations {
+			return func() *Permutations { return Rank(seed, RankOptions{Limit: limit}) }
+		}
+		for _, profile := range []struct {
+			name string
+			make func() *Permutations
+		}{
+			{"dnstwist", func() *Permutations { return PermuteDNSTwist(seed, DNSTwist(nil, nil)) }},
+			{"permute", func() *Permutations { return Permute(seed, Standard(GeneralWords(), CommonSuffixes())) }},
+			{"contract", func() *Permutations { return Permute(seed, ContractPasses(seed, Lists{})...) }},
+			{"standard", ranked(StandardLimit)},
+			{"wide", ranked(WideLimit)},
+			{"full", ranked(4 * WideLimit)},
+		} {
+			n := 0
+			spent := testing.AllocsPerRun(1, func() {
+				n = 0
+				for range profile.make().All() {
+					n++
+				}
+			})
+			if per := spent / float64(n); n == 0 || per > 2 {
+				t.Errorf("%s, %s: %.2f allocations for each of %d names", domain, profile.name, per, n)
+			} else {
+				t.Logf("%s, %s: %.2f allocations for each of %d names", domain, profile.name, per, n)
+			}
+		}
+	}
+}
