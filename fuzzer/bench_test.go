@@ -1,6 +1,9 @@
 package fuzzer
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 // BenchmarkPermute counts and streams a whole set; names/s counts variants.
 func BenchmarkPermute(b *testing.B) {
@@ -50,24 +53,33 @@ func BenchmarkAlgorithms(b *testing.B) {
 	}
 }
 
-// BenchmarkRank streams a ranked profile; full is cut at four million names.
+// BenchmarkRank plans and streams a ranked profile. Beside names/s it reports
+// allocations and, above what was there before, the greatest heap for each name.
 func BenchmarkRank(b *testing.B) {
 	for _, domain := range []string{"example.com", "microsoftonline.com", "verylongbrandnamewithmanycharacters.com"} {
 		seed := mustSeed(b, domain)
-		for _, profile := range []struct {
-			name  string
-			limit int
-		}{{StandardName, StandardLimit}, {WideName, WideLimit}, {FullName, 4_000_000}} {
-			b.Run(domain+"/"+profile.name, func(b *testing.B) {
-				b.ReportAllocs()
-				n := 0
+		for _, name := range []string{StandardName, WideName, FullName} {
+			b.Run(domain+"/"+name, func(b *testing.B) {
+				options, _ := RankProfile(name)
+				before := liveHeap()
+				n, peak := 0, before
+				var start, end runtime.MemStats
+				runtime.ReadMemStats(&start)
 				for b.Loop() {
-					for range Rank(seed, RankOptions{Limit: profile.limit}).All() {
-						n++
+					for range Rank(seed, options).All() {
+						if n++; n%10_000 == 0 {
+							peak = max(peak, heapInUse())
+						}
 					}
 				}
+				runtime.ReadMemStats(&end)
+				names := float64(n) / float64(b.N)
 				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "names/s")
-				b.ReportMetric(float64(n)/float64(b.N), "names/op")
+				b.ReportMetric(names, "names/op")
+				b.ReportMetric(float64(end.Mallocs-start.Mallocs)/float64(n), "allocs/name")
+				if name == FullName {
+					b.ReportMetric(float64(peak-before)/names, "peak-B/name")
+				}
 			})
 		}
 	}

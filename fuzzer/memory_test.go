@@ -1,6 +1,10 @@
 package fuzzer
 
-import "testing"
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+)
 
 // Two allocations a name are the most in any profile.
 func TestAllocations(t *testing.T) {
@@ -34,4 +38,38 @@ func TestAllocations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A stream of the full profile keeps at most 64 octets a name in memory,
+// garbage and the plan of the ranking included, over what the package has
+// loaded before.
+func TestPeakMemory(t *testing.T) {
+	const most = 64
+	for range Rank(mustSeed(t, "example.com"), RankOptions{Limit: 1}).All() {
+	}
+	before := liveHeap()
+	peak, n := before, 0
+	for range Rank(mustSeed(t, "microsoftonline.com"), RankOptions{}).All() {
+		if n++; n%10_000 == 0 {
+			peak = max(peak, heapInUse())
+		}
+	}
+	per := float64(peak-before) / float64(n)
+	if n < 1_000_000 || per > most {
+		t.Errorf("%.1f octets for each of %d names, at most %d are allowed", per, n, most)
+	}
+	t.Logf("%.1f octets for each of %d names", per, n)
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	return heapInUse()
+}
+
+// heapInUse is the memory of objects, dead ones included that were not swept,
+// and of the rest of the spans that hold them.
+func heapInUse() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() + samples[1].Value.Uint64()
 }
