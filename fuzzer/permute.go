@@ -1,7 +1,6 @@
 package fuzzer
 
 import (
-	"cmp"
 	"hash/maphash"
 	"iter"
 	"slices"
@@ -33,14 +32,14 @@ func (v Variant) Algorithms() []Algorithm {
 	return []Algorithm{v.Algorithm}
 }
 
-// Permutations is the set of variants of one seed. It keeps a hash and eight
-// octets per name, not the names. It is safe for concurrent use.
+// Permutations is the set of variants of one seed. Of passes it keeps a hash and
+// eight octets per name, not the names. It is safe for concurrent use.
 type Permutations struct {
 	seed   Seed
 	rules  rules
 	steps  []step
 	hash   [2]maphash.Seed
-	index  map[nameKey]entry
+	index  map[nameKey]entry // of passes under our own rules
 	ways   []way
 	list   []Variant // sorted, in the dnstwist profile only
 	ranked *ranking  // in the ranked profiles only
@@ -80,7 +79,9 @@ type entry struct {
 // All names are generated once here, to count them and to note who reaches
 // them (a name costs about 50 octets), and again as [Permutations.All] streams them.
 func Permute(seed Seed, passes ...Pass) *Permutations {
-	return newPermutations(seed, ownRules, passes)
+	p := newPermutations(seed, ownRules, passes)
+	p.count()
+	return p
 }
 
 // PermuteDNSTwist returns what dnstwist 20250130 generates for seed: the same
@@ -92,14 +93,7 @@ func PermuteDNSTwist(seed Seed, pass Pass) *Permutations {
 	pass.Algorithms = slices.Sorted(slices.Values(pass.steps(true)))
 	pass.Algorithms = slices.DeleteFunc(pass.Algorithms, func(a Algorithm) bool { return int(a) >= numDNSTwist })
 	p := newPermutations(seed, dnstwistRules, []Pass{pass})
-	p.list = slices.AppendSeq(make([]Variant, 0, p.Len()), p.stream)
-	slices.SortFunc(p.list, func(a, b Variant) int {
-		return cmp.Or(
-			strings.Compare(a.Algorithm.String(), b.Algorithm.String()),
-			strings.Compare(a.FQDN, b.FQDN),
-		)
-	})
-	p.index = nil
+	p.collect()
 	return p
 }
 
@@ -108,12 +102,10 @@ func newPermutations(seed Seed, r rules, passes []Pass) *Permutations {
 		seed:  seed,
 		rules: r,
 		hash:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		index: make(map[nameKey]entry),
 	}
 	for _, pass := range passes {
 		p.addSteps(pass.clone())
 	}
-	p.count()
 	return p
 }
 
@@ -169,6 +161,7 @@ func (p *Permutations) generate(yield func(step int, name []byte) bool) {
 
 // count is the first generation: it fills the index.
 func (p *Permutations) count() {
+	p.index = make(map[nameKey]entry)
 	ways := newWayTable(p.steps)
 	other := othersThan(p.seed)
 	var ordinal uint32
@@ -177,7 +170,7 @@ func (p *Permutations) count() {
 		key := p.key(name)
 		known, found := p.index[key]
 		if !found {
-			if p.rules == ownRules && !other.hold(name) {
+			if !other.hold(name) {
 				return true
 			}
 			known = entry{first: ordinal}
@@ -191,6 +184,42 @@ func (p *Permutations) count() {
 	p.ways = ways.ways
 }
 
+// collect is the only generation of the dnstwist profile: it holds the names, to
+// sort them by label and name.
+func (p *Permutations) collect() {
+	type collected struct {
+		name string
+		way  uint32
+	}
+	ways := newWayTable(p.steps)
+	var list []collected
+	var slab slab
+	places := make(map[string]uint32)
+	p.generate(func(step int, name []byte) bool {
+		place, known := places[string(name)]
+		if !known {
+			place = uint32(len(list))
+			list = append(list, collected{name: slab.text(name)})
+			places[list[place].name] = place
+		}
+		list[place].way = ways.after(list[place].way, step)
+		return true
+	})
+	label := func(c *collected) string { return ways.ways[c.way].algorithms[0].String() }
+	slices.SortFunc(list, func(a, b collected) int {
+		if a.way != b.way {
+			if order := strings.Compare(label(&a), label(&b)); order != 0 {
+				return order
+			}
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	p.list = make([]Variant, len(list))
+	for i, c := range list {
+		p.list[i] = ways.ways[c.way].variant(c.name)
+	}
+}
+
 // stream is the second generation: it yields what the first one kept.
 func (p *Permutations) stream(yield func(Variant) bool) {
 	var ordinal uint32
@@ -201,13 +230,7 @@ func (p *Permutations) stream(yield func(Variant) bool) {
 		if !found || known.first != ordinal {
 			return true
 		}
-		way := &p.ways[known.way]
-		return yield(Variant{
-			FQDN:       slab.text(name),
-			Algorithm:  way.algorithms[0],
-			algorithms: way.algorithms,
-			Passes:     way.passes,
-		})
+		return yield(p.ways[known.way].variant(slab.text(name)))
 	})
 }
 

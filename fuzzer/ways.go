@@ -11,6 +11,11 @@ type way struct {
 	last       *Pass // the pass of the latest step
 }
 
+// variant returns a name that the way leads to.
+func (w *way) variant(name string) Variant {
+	return Variant{FQDN: name, Algorithm: w.algorithms[0], algorithms: w.algorithms, Passes: w.passes}
+}
+
 // wayTable makes ways as they are needed. Steps come in order, so a way is
 // known by the way before it and the step that was added.
 type wayTable struct {
