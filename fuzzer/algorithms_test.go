@@ -171,6 +171,18 @@ func TestRegistries(t *testing.T) {
 		{"shop", "café", true},
 		{"se", "ɑ", false},
 		{"com", "日本", false},
+		{"pl", "пример", true},
+		{"com.ua", "пример", true},
+		{"com.ua", "café", false},
+		{"gr", "αβγ", true},
+		{"biz", "пример", false},
+		{"co.nz", "māori", true},
+		{"co.nz", "café", false},
+		{"es", "españa", true},
+		{"es", "måne", false},
+		{"me", "café", false},
+		{"org.au", "café", false},
+		{"app", "άβγ", true},
 	} {
 		if got := registryOf(c.suffix).accepts([]rune(c.label)); got != c.want {
 			t.Errorf("%s under %s: %t, want %t", c.label, c.suffix, got, c.want)

@@ -18,24 +18,58 @@ type registry struct {
 	mixed bool
 }
 
-// registryScripts names registries by suffix or last label. Dated 2026-11.
-// Checked against what registries publish: wide (Verisign's registration rules
-// refuse two scripts in a label, otherwise take any letter of IDNA 2008), mixed
-// (the ccTLDs that take even emoji, ccNSO study group 2019, apply no table by
-// script), and that .eu has its Cyrillic and Greek names under .ею and .ευ
-// since 2019. The rest is what is generally known of their tables and may lag
-// behind the IANA Repository of IDN Practices.
+// registryScripts names registries by suffix or last label. Dated 2026-11. Where
+// each row is from:
+//
+//   - repository: the tables that the IANA Repository of IDN Practices lists for
+//     the TLD, by their names, as zonedb (github.com/zonedb/zonedb) had them on
+//     2026-07-01. The scripts are those of the tables; their code points were
+//     not read one by one.
+//   - alphabet: the repository lists one language's table; the letters are the
+//     language's alphabet from general knowledge, not from the table.
+//   - closed: zonedb says that the registry takes no IDN.
+//   - general: general knowledge, without a source that could be cited.
+//   - study: the ccTLDs that take even emoji (ccNSO study group 2019), so they
+//     apply no table by script. zonedb says of az, ge, gg, je and st that they
+//     take no IDN, of fm and ga that they have tables; names are there all the same.
 const registryScripts = `
-	# any letter of one script
-	wide: latin cyrillic greek armenian: com net cc tv name
-	# letters of languages, in one script
-	some: latin cyrillic greek: xyz online site store tech website space fun host press pw
-	some: latin cyrillic: org info ua com.ua bg su
-	some: latin greek: gr com.gr
-	# no check of scripts
+	# repository: com_latn_2.6, com_cyrl_1.2, com_grek_1.2, likewise net and cc;
+	# name_latn_2.5, app_latn_1.0, dev_latn_1.0 and their like; Armenian for all.
+	# tv, of which only tvl-TV is listed, was run by the same rules: general
+	wide: latin cyrillic greek armenian: com net cc name tv app dev
+	# repository: online_latn_4.0, _cyrl_4.0, _grek_4.0, likewise site and store;
+	# pw_latn_1.0; xyz_latn_1.1, xyz_grek_1.1 and ru; icu_latn_1.1, icu_grek_1.1, ru and uk;
+	# pl: 36 languages, el, be, bg, mk, ru, sr and uk among them. The seven after it: general
+	some: latin cyrillic greek: online site store pw xyz icu pl tech website space fun host press
+	# repository: la_latn_1.0, la_grek_1.1
+	some: latin greek: la
+	# repository: org_bs-cyrl_5, org_sr-cyrl_5 and languages (be bg mk ru uk), likewise
+	# info, mobi, pro and asia; co_latn_3.0 and ru; shop, top, club and vip: ru among languages. su: general
+	some: latin cyrillic: org info mobi pro asia co shop top club vip su
+	# repository: ua_cyrl_1.2; bg-BG, ru-BG
+	some: cyrillic: ua bg
+	# repository: el-GR
+	some: greek: gr
+	# repository: twelve languages, all Latin; at_latn_1.0, se_latn_3, nu_und-latn_2, si_latn_1.0, rs (11 tables)
+	some: latin: biz at se nu si rs
+	# alphabet: es-ES, pt-PT, it-IT, tr-TR, hu-HU, is-IS, lv-LV, lt-LT, cl_latn_1.0, nz_latn_1.0, en-IE
+	only: áàçéèíïñóòúü: es
+	only: áàâãçéêíóôõú: pt
+	only: àâäèéêëìîïòôöùûüæœçÿß: it
+	only: çğıöşü: tr
+	only: áéíóöőúüű: hu
+	only: áéíóúýþæðö: is
+	only: āčēģīķļņšūž: lv
+	only: ąčęėįšųūž: lt
+	only: áéíóúüñ: cl
+	only: āēīōū: nz
+	only: áéíóú: ie
+	# study
 	mixed: latin cyrillic greek armenian: az cf fm ga ge gg gq je ml st tk to uz vu ws
-	# letters, digits and hyphens only
-	none: : ru in gov mil edu int arpa uk nl us ie za zm ng ke gh pk bd lk np my ph sg
+	# closed; jp, cn, tw and kr take Han, kana and Hangul, which are not generated (repository: ja-JP, zh, ko-KR)
+	none: : me ai us uk au nl sk hr mx in za by kz im md mk al jp cn tw kr
+	# general
+	none: : ru gov mil edu int arpa zm ng ke gh pk bd lk np ph sg cz
 `
 
 var registries = sync.OnceValue(func() map[string]registry {
@@ -46,9 +80,15 @@ var registries = sync.OnceValue(func() map[string]registry {
 			continue
 		}
 		names, suffixes, _ := strings.Cut(rest, ":")
-		entry := registry{national: strings.TrimSpace(kind) == "some", mixed: strings.TrimSpace(kind) == "mixed"}
-		for name := range strings.FieldsSeq(names) {
-			entry.scripts |= scriptNames[name]
+		entry := registry{}
+		switch kind = strings.TrimSpace(kind); kind {
+		case "only":
+			entry = nationalRegistry(glyphTable{"": strings.TrimSpace(names)})
+		default:
+			entry.national, entry.mixed = kind == "some", kind == "mixed"
+			for name := range strings.FieldsSeq(names) {
+				entry.scripts |= scriptNames[name]
+			}
 		}
 		for suffix := range strings.FieldsSeq(suffixes) {
 			table[suffix] = entry
