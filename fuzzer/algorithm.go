@@ -18,7 +18,8 @@ const (
 	// a hyphenated one but the last: examples.com; my-bank.co.uk → myx-bank.co.uk.
 	Addition
 	// Bitsquatting flips one bit of one character, as a memory fault would:
-	// ezample.com (x ^ 0x02).
+	// ezample.com (x ^ 0x02). Of an IDN the bits of the A-label flip, for that
+	// is what memory holds; dnstwist flips bits in the U-label.
 	Bitsquatting
 	// Cyrillic writes the whole label in Cyrillic look-alikes; nothing comes
 	// out when one of its characters (f, n, r, u, z, a digit, a hyphen) has

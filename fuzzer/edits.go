@@ -28,11 +28,25 @@ func (g *generator) addition(yield editFunc) bool {
 }
 
 // bitsquatting: see [Bitsquatting]. A flip that leaves letters, digits and the
-// hyphen is no host name and is left out.
+// hyphen is no host name and is left out; so is one that makes an A-label
+// decode to nothing.
 func (g *generator) bitsquatting(yield editFunc) bool {
-	for i, r := range g.label {
+	encoded := len(g.label) > 0 && string(g.carried) != string(g.label)
+	for i, r := range g.carried {
 		for bit := range 8 {
-			if flipped := r ^ 1<<bit; isLDH(flipped) && !g.splice(yield, i, i+1, flipped) {
+			flipped := r ^ 1<<bit
+			if !isLDH(flipped) {
+				continue
+			}
+			g.edited = appendSplice(g.edited[:0], g.carried, i, i+1, []rune{flipped})
+			if encoded {
+				text := displayWord(string(g.edited))
+				if strings.HasPrefix(text, acePrefix) {
+					continue
+				}
+				g.edited = append(g.edited[:0], []rune(text)...)
+			}
+			if !yield(g.edited) {
 				return false
 			}
 		}

@@ -13,6 +13,7 @@ type generator struct {
 	under    string    // the suffix whose registry decides, see editsUnder
 	glyphs   *glyphSet // of that suffix; nil before the first use
 	parts    [][]rune  // words of the label, see segments; nil before the first use
+	carried  []rune    // what bits flip in: the label as the DNS carries it, to dnstwist the U-label
 
 	edited  []rune // scratch of splice
 	stepped []rune // scratch of the second homoglyph step
@@ -21,11 +22,16 @@ type generator struct {
 }
 
 func newGenerator(seed Seed) *generator {
-	return &generator{
+	g := &generator{
 		seed:  seed,
 		label: []rune(seed.Label),
 		name:  make([]byte, 0, maxNameLen+maxLabelLen+1),
 	}
+	g.carried = g.label
+	if ascii, ok := appendLabel(nil, g.label); ok && !isASCII(seed.Label) {
+		g.carried = []rune(string(ascii))
+	}
+	return g
 }
 
 // editFunc receives an edited label; returning false ends the generation.

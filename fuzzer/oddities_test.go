@@ -88,3 +88,73 @@ func TestDNSTwistHasNoMore(t *testing.T) {
 		t.Errorf("%d names, want %d", all.Len(), plain.Len())
 	}
 }
+
+// Memory holds A-labels, so bits flip in them. dnstwist flips bits in the
+// U-label, and so misses what becomes of the part in which Punycode says where
+// the ü stands.
+func TestBitsquatsOfIDNs(t *testing.T) {
+	const domain, flipped = "xn--mnchen-3ya.de", "xn--mnchen-2ya.de"
+	theirs := names(PermuteDNSTwist(mustSeed(t, domain), Pass{Algorithms: []Algorithm{Bitsquatting}}))
+	ours := alone(t, domain, Bitsquatting, nil, nil)
+	if slices.Contains(theirs, flipped) || !slices.Contains(ours, flipped) {
+		t.Errorf("%s: dnstwist %v, ours %v", flipped, theirs, ours)
+	}
+	for _, name := range ours {
+		flips := 0
+		for i := range name {
+			if d := name[i] ^ domain[i]; d != 0 && d&(d-1) == 0 {
+				flips++
+			}
+		}
+		if len(name) != len(domain) || flips != 1 {
+			t.Errorf("%s is not one bit from %s", name, domain)
+		}
+	}
+}
+
+// Asked about a private suffix alone, dnstwist takes it for label and suffix at
+// once and writes it twice: of github.io it makes bithub.io.github.io. To us
+// such a name is a domain like any other, with the label github under io; the
+// dnstwist profile starts from the same seed and has no use for the doubling.
+func TestSuffixIsNotDoubled(t *testing.T) {
+	seed := mustSeed(t, "github.io")
+	for profile, p := range map[string]*Permutations{
+		"dnstwist": PermuteDNSTwist(seed, DNSTwist(nil, nil)), "permute": Permute(seed, Standard(nil, nil)),
+		"standard": Rank(seed, RankOptions{Limit: StandardLimit}),
+	} {
+		list := names(p)
+		if !slices.Contains(list, "bithub.io") && !slices.Contains(list, "githubb.io") && !slices.Contains(list, "gihub.io") {
+			t.Errorf("%s: no typo of github", profile)
+		}
+		for _, name := range list {
+			if strings.HasSuffix(name, ".io.github.io") {
+				t.Fatalf("%s: %s", profile, name)
+			}
+		}
+	}
+}
+
+// dnstwist cuts names at the suffix list that its library brought; one from
+// before 2025 knows no bank.in, and edits the suffix instead of the brand. Ours
+// is x/net's, whose version the table of suffixes is held to.
+func TestSuffixListIsCurrent(t *testing.T) {
+	seed := mustSeed(t, "sbi.bank.in")
+	if seed.Label != "sbi" || seed.PublicSuffix != "bank.in" {
+		t.Fatalf("%+v", seed)
+	}
+	for _, name := range alone(t, "sbi.bank.in", Omission, nil, nil) {
+		if !strings.HasSuffix(name, ".bank.in") {
+			t.Errorf("%s edits the suffix", name)
+		}
+	}
+}
+
+// dnstwist's class takes an IPv4 address for a name with subdomain, label and
+// TLD, and makes 1.2.34.com of 1.2.3.4. An address is nobody's brand.
+func TestAddressesAreRefused(t *testing.T) {
+	for _, address := range []string{"1.2.3.4", "192.0.2.1", "http://192.0.2.1/", "0x7f.1"} {
+		if seed, err := ParseSeed(address); err == nil {
+			t.Errorf("%s is the seed %+v", address, seed)
+		}
+	}
+}

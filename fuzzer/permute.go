@@ -151,6 +151,9 @@ func (p *Permutations) All() iter.Seq[Variant] {
 // generate yields the raw names of all steps in order, repeats included.
 func (p *Permutations) generate(yield func(step int, name []byte) bool) {
 	g := newGenerator(p.seed)
+	if p.rules == dnstwistRules {
+		g.carried = g.label
+	}
 	for i, step := range p.steps {
 		g.words, g.suffixes = step.words, step.pass.Suffixes
 		if !g.run(step.algorithm, func(name []byte) bool { return yield(i, name) }) {

@@ -102,6 +102,21 @@ func TestRankOrderIsFixed(t *testing.T) {
 	}
 }
 
+// Every profile keeps the promises in every kind of seed; of full the beginning
+// is looked at.
+func TestRankedProfiles(t *testing.T) {
+	for _, domain := range []string{"example.com", "www.my-bank.co.uk", "xn--mnchen-3ya.de", "sbi.bank.in", "myshop.github.io", "x.pl"} {
+		seed := mustSeed(t, domain)
+		for _, profile := range []string{StandardName, WideName, FullName} {
+			options, _ := RankProfile(profile)
+			if profile == FullName {
+				options.Limit = 2 * WideLimit
+			}
+			checkRanked(t, seed, Rank(seed, options), options.Limit)
+		}
+	}
+}
+
 // Without a limit Len is a bound, and the stream ends by itself.
 func TestRankFull(t *testing.T) {
 	if testing.Short() {
