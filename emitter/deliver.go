@@ -252,7 +252,7 @@ func (k *Kafka) freeSpool() {
 	if k.spool == nil {
 		return
 	}
-	if err := k.spool.j.rotate(); err != nil && !errors.Is(err, ErrClosed) {
+	if err := k.spool.free(); err != nil && !errors.Is(err, ErrClosed) {
 		k.cfg.Log.Warn("the spool could not be closed for a replay", "cause", err)
 	}
 }

@@ -33,28 +33,38 @@ type group struct {
 	rotate bool
 	done   chan struct{}
 	err    error
+	path   string // of the file that the lines went to
+	base   int64  // offset of the first of them in it
 }
 
 // append returns when p, whole lines, is durable.
-func (j *journal) append(p []byte) error { return j.join(p, false) }
+func (j *journal) append(p []byte) error {
+	_, _, err := j.join(p, false)
+	return err
+}
 
 // rotate closes the segment, once what was appended before is durable; the
 // next append opens another.
-func (j *journal) rotate() error { return j.join(nil, true) }
+func (j *journal) rotate() error {
+	_, _, err := j.join(nil, true)
+	return err
+}
 
-// join adds to the group that is flushed next and returns when that is done.
+// join adds to the group that is flushed next and returns when that is done:
+// the file, and where in it p begins.
 // The caller that finds the journal idle flushes; those who come meanwhile form
 // the next group.
-func (j *journal) join(p []byte, rotate bool) error {
+func (j *journal) join(p []byte, rotate bool) (path string, at int64, err error) {
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
-		return ErrClosed
+		return "", 0, ErrClosed
 	}
 	if j.next == nil {
 		j.next = &group{done: make(chan struct{})}
 	}
 	g := j.next
+	at = int64(len(g.buf))
 	g.buf = append(g.buf, p...)
 	g.rotate = g.rotate || rotate
 	lead := !j.busy
@@ -68,7 +78,7 @@ func (j *journal) join(p []byte, rotate bool) error {
 		j.handOver()
 	}
 	<-g.done
-	return g.err
+	return g.path, g.base + at, g.err
 }
 
 // handOver lets a goroutine serve the groups that formed meanwhile, so that no
@@ -98,7 +108,9 @@ func (j *journal) take() *group {
 
 func (j *journal) flush(g *group) {
 	if len(g.buf) > 0 {
-		g.err = j.commit(g.buf)
+		if g.err = j.commit(g.buf); g.err == nil {
+			g.path, g.base = j.seg.path, j.seg.size-int64(len(g.buf))
+		}
 		g.buf = nil
 	}
 	if g.rotate && j.seg != nil {

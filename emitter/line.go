@@ -16,7 +16,8 @@ import (
 //	{"v":1,"topic":"domains.candidates","key":"sbii.co.in","unknown":false,"crc32c":3808858755,"value":{…}}
 //
 // The CRC-32C is over the key's bytes and then the value's. unknown is true
-// when the message may already be in the topic. A value that is one line of
+// when the message may already be in the topic, and null once that is known:
+// it is there, and no replay sends it. A value that is one line of
 // valid UTF-8 JSON stands there byte for byte; any other is base64 in
 // value_base64, as is a key that is not UTF-8 in key_base64.
 //
@@ -27,11 +28,21 @@ type spoolLine struct {
 	Topic       string          `json:"topic"`
 	Key         string          `json:"key"`
 	KeyBase64   []byte          `json:"key_base64"`
-	Unknown     bool            `json:"unknown"`
+	Unknown     json.RawMessage `json:"unknown"`
 	CRC32C      *uint32         `json:"crc32c"`
 	Value       json.RawMessage `json:"value"`
 	ValueBase64 []byte          `json:"value_base64"`
 }
+
+// The value of "unknown" in a line whose outcome is not known, and what it is
+// overwritten with when it turns out that Kafka has the message: as long.
+const (
+	unknownMark      = `,"unknown":true`
+	unknownDelivered = "null"
+)
+
+// errDelivered says of a spool line that Kafka has its message.
+var errDelivered = errors.New("delivered")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -119,6 +130,9 @@ func decodeSpooled(line []byte) (Message, error) {
 	var l spoolLine
 	if err := json.Unmarshal(line, &l); err != nil {
 		return Message{}, jsonFault(err)
+	}
+	if string(l.Unknown) == unknownDelivered {
+		return Message{}, errDelivered
 	}
 	if l.V != 1 {
 		return Message{}, fmt.Errorf("spool line of version %d; this program reads version 1", l.V)

@@ -174,6 +174,10 @@ func (r *replay) take(line []byte, whole bool) {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 	}
 	m, spooled, err := decodeLine(line, r.topics)
+	if errors.Is(err, errDelivered) {
+		r.rep.Sent++
+		return
+	}
 	if err != nil {
 		if !whole {
 			r.rep.Torn = true

@@ -1,8 +1,12 @@
 package emitter
 
 import (
+	"bytes"
+	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +29,8 @@ type SpoolConfig struct {
 // is refused; when Kafka takes events again the file is closed, and what comes
 // later goes to another. Spool is safe for concurrent use.
 type Spool struct {
-	j *journal
+	j    *journal
+	held atomic.Int32 // Held that are neither delivered nor released
 }
 
 // NewSpool touches no file.
@@ -64,6 +69,10 @@ func fileDefaults(now func() time.Time, log *slog.Logger, open openFunc) (func()
 // Put returns when the messages are on disk. unknown says that they may be in
 // their topic already. After an error none of them counts as spooled.
 func (s *Spool) Put(msgs []Message, unknown bool) error {
+	return s.j.append(spoolLines(msgs, unknown))
+}
+
+func spoolLines(msgs []Message, unknown bool) []byte {
 	size := 0
 	for i := range msgs {
 		size += len(msgs[i].Topic) + len(msgs[i].Key) + len(msgs[i].Value) + 96
@@ -72,7 +81,65 @@ func (s *Spool) Put(msgs []Message, unknown bool) error {
 	for i := range msgs {
 		buf = appendSpoolLine(buf, &msgs[i], unknown)
 	}
-	return s.j.append(buf)
+	return buf
+}
+
+// Held are lines whose outcome is unknown and still being found out. The
+// spool's file stays in use, so that no replay sends them, until either
+// Delivered or Release is called, once.
+type Held struct {
+	s     *Spool
+	path  string
+	marks []int64 // offsets of the value of "unknown" of each line
+}
+
+// PutHeld is Put of messages that may be in their topic already, while someone
+// is about to find out.
+func (s *Spool) PutHeld(msgs []Message) (*Held, error) {
+	buf := spoolLines(msgs, true)
+	path, at, err := s.j.join(buf, false)
+	if err != nil {
+		return nil, err
+	}
+	s.held.Add(1)
+	h := &Held{s: s, path: path, marks: make([]int64, 0, len(msgs))}
+	for line := range bytes.Lines(buf) {
+		mark := bytes.Index(line, []byte(unknownMark)) + len(unknownMark) - len("true")
+		h.marks = append(h.marks, at+int64(mark))
+		at += int64(len(line))
+	}
+	return h, nil
+}
+
+// Delivered marks the lines: Kafka has their messages, and no replay sends
+// them. After an error a replay may send some of them again.
+func (h *Held) Delivered() error {
+	defer h.Release()
+	f, err := os.OpenFile(h.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for _, at := range h.marks {
+		if _, err = f.WriteAt([]byte(unknownDelivered), at); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Release says that it cannot be known any more: a replay sends the lines, and
+// their messages may come to be in the topic twice.
+func (h *Held) Release() { h.s.held.Add(-1) }
+
+// free closes the file, so that it can be replayed, unless lines are held.
+func (s *Spool) free() error {
+	if s.held.Load() > 0 {
+		return nil
+	}
+	return s.j.rotate()
 }
 
 // Close closes the file and releases its lock. It is safe twice.
