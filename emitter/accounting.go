@@ -56,6 +56,15 @@ func (l *ledger) settle(r Receipt) {
 	l.mu.Unlock()
 }
 
+// unspool moves messages from the spool to where r says.
+func (l *ledger) unspool(r Receipt) {
+	l.mu.Lock()
+	l.a.Spooled -= int64(r.Total())
+	l.a.Acked += int64(r.Acked)
+	l.a.DeadLettered += int64(r.DeadLettered)
+	l.mu.Unlock()
+}
+
 // giveBack takes messages out of the books: their Emit returns an error.
 func (l *ledger) giveBack(n int) {
 	l.mu.Lock()

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -49,11 +47,11 @@ func encodeBatch(items []*item, codec compress.Compression, p producer, seq int3
 	}
 	set := protocol.RecordSet{Version: 2, Attributes: protocol.Attributes(codec), Records: protocol.NewRecordReader(recs...)}
 	if _, err := set.WriteTo(&buf); err != nil {
-		return nil, err
+		return nil, &encodeError{err}
 	}
 	b := buf.Bytes()
 	if len(b) < headerEnd {
-		return nil, errors.New("kafka-go encoded a batch shorter than its header")
+		return nil, &encodeError{errors.New("kafka-go encoded a batch shorter than its header")}
 	}
 	binary.BigEndian.PutUint64(b[atProducer:], uint64(p.id))
 	binary.BigEndian.PutUint16(b[atEpoch:], uint16(p.epoch))
@@ -62,40 +60,13 @@ func encodeBatch(items []*item, codec compress.Compression, p producer, seq int3
 	return b, nil
 }
 
+// encodeError says that a batch has no encoding.
+type encodeError struct{ err error }
+
+func (e *encodeError) Error() string { return "encoding the batch: " + e.err.Error() }
+func (e *encodeError) Unwrap() error { return e.err }
+
 // nextSequence is seq advanced by n records; after 2³¹−1 comes 0.
 func nextSequence(seq int32, n int) int32 {
 	return int32((int64(seq) + int64(n)) & 0x7fffffff)
-}
-
-var errAbandoned = errors.New("the attempt was given up before it was sent")
-
-// parcel hands a batch's bytes to kafka-go and knows whether they were taken.
-// If they were not when the attempt ends, they never will be: the outcome of
-// that attempt is certain, whatever the error.
-type parcel struct {
-	b     []byte
-	state atomic.Uint32
-}
-
-const (
-	parcelHere uint32 = iota
-	parcelTaken
-	parcelKept
-)
-
-// WriteTo gives the bytes to kafka-go's encoder.
-func (p *parcel) WriteTo(w io.Writer) (int64, error) {
-	if !p.state.CompareAndSwap(parcelHere, parcelTaken) {
-		return 0, errAbandoned
-	}
-	n, err := w.Write(p.b)
-	return int64(n), err
-}
-
-// Read is never called by io.Copy, which prefers WriteTo.
-func (p *parcel) Read([]byte) (int, error) { return 0, errAbandoned }
-
-// keep ends the parcel's journey; it reports whether the bytes were taken.
-func (p *parcel) keep() (taken bool) {
-	return !p.state.CompareAndSwap(parcelHere, parcelKept)
 }

@@ -161,7 +161,7 @@ func TestPace(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer k.Close(t.Context())
-		refused := judge(io.EOF, false)
+		refused := judge(kafka.NotEnoughReplicas, true)
 		tr := k.newTries("t", "a.example", 0)
 		for i, want := range []time.Duration{time.Second, 2 * time.Second} {
 			start := time.Now()
@@ -176,9 +176,22 @@ func TestPace(t *testing.T) {
 			t.Errorf("after %d attempts there is one more", tr.made)
 		}
 
+		cut := judge(io.EOF, true)
+		tr = k.newTries("t", "a.example", 0)
+		start, swift := time.Now(), 0
+		for tr.made == 0 {
+			if !tr.again(cut) {
+				t.Fatal("a lost connection is not tried again")
+			}
+			swift++
+		}
+		if got := time.Since(start); swift < 6 || got < 1800*time.Millisecond || got > 3*time.Second {
+			t.Errorf("%d tries in %v, want several swift ones for a second and one backoff", swift, got)
+		}
+
 		moved := judge(kafka.NotLeaderForPartition, true)
 		tr = k.newTries("t", "a.example", 0)
-		start := time.Now()
+		start = time.Now()
 		for tr.made == 0 {
 			if !tr.again(moved) {
 				t.Fatal("a moved leader is not waited for")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -11,215 +12,268 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 )
 
-// metadataTTL bounds the age of cached metadata. kafka-go uses it as the
-// deadline of the metadata request too, so it must not be short.
-const metadataTTL = 4 * time.Second
-
-// cluster holds kafka-go's client. The client's transport caches partition
-// leaders and routes to them; it does not notice by itself when a leader has
-// moved, so refresh throws the cache away.
+// cluster knows which broker leads which partition. What it knows is asked for
+// again when someone calls refresh, and in the background when it is old.
 type cluster struct {
-	cfg KafkaConfig
+	cfg    *KafkaConfig
+	links  *links
+	client *kafka.Client
+	ctx    context.Context // of requests for metadata
+	cancel context.CancelFunc
+	asking sync.WaitGroup
 
-	mu        sync.Mutex
-	topics    []string // whose metadata the transport asks for
-	transport *kafka.Transport
-	client    *kafka.Client
-	gen       int // counts refreshes
-
-	open connSet
-}
-
-func newCluster(cfg KafkaConfig) *cluster { return &cluster{cfg: cfg} }
-
-// connSet knows all open connections: kafka-go leaves those that wait for an
-// answer alone until their deadline, even when it is closed.
-type connSet struct {
 	mu     sync.Mutex
-	conns  map[*trackedConn]struct{}
+	topics []string // that we ask for, sorted
+	known  *view    // nil before the first answer
+	stale  bool     // known is to be asked for again before it is used
+	fetch  *fetch   // under way, or nil
+	gen    int      // of the last view
 	closed bool
 }
 
-type trackedConn struct {
-	net.Conn
-	set *connSet
+// view is what the brokers said of themselves and of our topics.
+type view struct {
+	gen        int
+	at         time.Time
+	brokers    []string // their addresses
+	controller string   // "" if there is none
+	topics     map[string]kafka.Topic
 }
 
-// Write marks an error: a broker acts on whole requests only, so of a request
-// that could not be written to its end nothing was appended.
-func (c *trackedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err != nil && n < len(b) {
-		err = &unsentError{err}
-	}
-	return n, err
+// fetch is one request for metadata that many wait for.
+type fetch struct {
+	topics []string
+	done   chan struct{}
+	err    error
 }
 
-// unsentError is an error of writing a request.
-type unsentError struct{ err error }
+const (
+	// viewAge is when a view that nobody complained about is asked for again,
+	// for partitions that were added.
+	viewAge = 30 * time.Second
+	// hedge is how long one broker has to answer what any can before another
+	// is asked too.
+	hedge = 300 * time.Millisecond
+)
 
-func (e *unsentError) Error() string { return e.err.Error() }
-func (e *unsentError) Unwrap() error { return e.err }
-
-func (c *trackedConn) Close() error {
-	c.set.mu.Lock()
-	delete(c.set.conns, c)
-	c.set.mu.Unlock()
-	return c.Conn.Close()
-}
-
-func (s *connSet) add(nc net.Conn) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = nc.Close() // nothing was sent on it
-		return nil, ErrClosed
-	}
-	if s.conns == nil {
-		s.conns = map[*trackedConn]struct{}{}
-	}
-	c := &trackedConn{nc, s}
-	s.conns[c] = struct{}{}
-	return c, nil
-}
-
-func (s *connSet) closeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for c := range s.conns {
-		_ = c.Conn.Close() // whoever waits on it is told by its own error
-	}
-}
-
-func (c *cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	nc, err := c.cfg.Dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return c.open.add(nc)
-}
-
-// use returns a client that knows the topic, and the generation of its cache.
-func (c *cluster) use(topicName string) (*kafka.Client, int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if i, ok := slices.BinarySearch(c.topics, topicName); !ok || c.client == nil {
-		if !ok {
-			// A new slice: the old transport may be reading the old one.
-			c.topics = slices.Insert(slices.Clone(c.topics), i, topicName)
-		}
-		c.replace()
-	}
-	return c.client, c.gen
-}
-
-// replace makes a new transport for c.topics; requests under way end on the
-// old one.
-func (c *cluster) replace() {
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
-	}
-	c.gen++
-	c.transport = &kafka.Transport{
-		Dial:           c.dial,
-		DialTimeout:    dialLimit,
-		ClientID:       c.cfg.ClientID,
-		MetadataTTL:    metadataTTL,
-		MetadataTopics: c.topics,
-	}
-	c.client = &kafka.Client{
-		Addr:      kafka.TCP(c.cfg.Brokers...),
-		Timeout:   c.cfg.RequestTimeout,
-		Transport: c.transport,
-	}
-}
-
-// refresh forgets the metadata of generation gen. Who failed on older metadata
-// than the present asks in vain: the others have refreshed already.
-func (c *cluster) refresh(gen int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gen == gen && c.transport != nil {
-		c.transport.CloseIdleConnections()
-		c.gen++
-	}
+func newCluster(cfg *KafkaConfig) *cluster {
+	c := &cluster{cfg: cfg, links: newLinks(cfg)}
+	c.client = &kafka.Client{Transport: c.links, Timeout: cfg.RequestTimeout}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
 }
 
 func (c *cluster) close() {
 	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.links.close()
+	c.asking.Wait()
+}
+
+// refresh says that the view of that generation led astray. The next one is
+// asked for at once; who failed on an older view than the present need not.
+func (c *cluster) refresh(gen int) {
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
+	if c.gen == gen && !c.stale {
+		c.stale = true
+		c.begin()
 	}
-	c.open.closeAll()
 }
 
-// lookup returns the topic's metadata as cached; the error is that of the
-// metadata request or of the topic.
-func (c *cluster) lookup(ctx context.Context, topicName string) (kafka.Topic, int, error) {
-	client, gen := c.use(topicName)
-	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topicName}})
-	if err != nil {
-		return kafka.Topic{}, gen, err
-	}
-	if len(res.Topics) != 1 {
-		return kafka.Topic{}, gen, fmt.Errorf("metadata of %d topics came for one", len(res.Topics))
-	}
-	t := res.Topics[0]
-	switch {
-	case t.Error != nil:
-		return t, gen, t.Error
-	case len(t.Partitions) == 0:
-		return t, gen, kafka.LeaderNotAvailable
-	}
-	return t, gen, nil
-}
-
-// explain turns kafka-go's "no such topic, partition or leader", which it also
-// says when it has no metadata at all, into the true cause.
-func (c *cluster) explain(ctx context.Context, topicName string, partition int, err error) error {
-	if !errors.Is(err, protocol.ErrNoTopic) && !errors.Is(err, protocol.ErrNoPartition) && !errors.Is(err, protocol.ErrNoLeader) {
-		return err
-	}
-	t, _, lerr := c.lookup(ctx, topicName)
-	if lerr != nil {
-		return lerr
-	}
-	for _, p := range t.Partitions {
-		if p.ID == partition {
-			return fmt.Errorf("%w: partition %d has no leader", kafka.LeaderNotAvailable, partition)
+// view returns what is known of the topic, asking the brokers if that is
+// nothing or was found wanting. The topic itself may be reported missing in it.
+func (c *cluster) view(ctx context.Context, topicName string) (*view, error) {
+	for {
+		c.mu.Lock()
+		i, ours := slices.BinarySearch(c.topics, topicName)
+		if !ours {
+			c.topics = slices.Insert(slices.Clone(c.topics), i, topicName)
+		}
+		if v := c.known; v != nil && !c.stale {
+			if _, ok := v.topics[topicName]; ok {
+				if time.Since(v.at) > viewAge {
+					c.begin()
+				}
+				c.mu.Unlock()
+				return v, nil
+			}
+		}
+		f := c.begin()
+		c.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if _, asked := slices.BinarySearch(f.topics, topicName); asked && f.err != nil {
+			return nil, f.err
 		}
 	}
-	return kafka.UnknownTopicOrPartition
+}
+
+// begin starts to ask for metadata, unless that is being done; c.mu is held.
+func (c *cluster) begin() *fetch {
+	if c.fetch != nil {
+		return c.fetch
+	}
+	f := &fetch{topics: c.topics, done: make(chan struct{})}
+	if c.closed {
+		f.err = ErrClosed
+		close(f.done)
+		return f
+	}
+	c.fetch = f
+	c.asking.Add(1)
+	go func() {
+		defer c.asking.Done()
+		defer close(f.done)
+		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.RequestTimeout)
+		defer cancel()
+		v, err := askAny(ctx, c.addrs(), func(ctx context.Context, addr string) (*view, error) {
+			return c.ask(ctx, addr, f.topics)
+		})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.fetch = nil
+		if f.err = err; err != nil {
+			return
+		}
+		c.gen++
+		v.gen = c.gen
+		c.known, c.stale = v, false
+	}()
+	return f
+}
+
+// addrs are all brokers that may answer: those known, then those to begin with.
+func (c *cluster) addrs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	if c.known != nil {
+		out = append(out, c.known.brokers...)
+	}
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	for _, i := range rand.Perm(len(c.cfg.Brokers)) {
+		if b := c.cfg.Brokers[i]; !slices.Contains(out, b) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// ask asks one broker for metadata.
+func (c *cluster) ask(ctx context.Context, addr string, topics []string) (*view, error) {
+	md, err := c.client.Metadata(ctx, &kafka.MetadataRequest{Addr: kafka.TCP(addr), Topics: topics})
+	if err != nil {
+		return nil, err
+	}
+	if len(md.Brokers) == 0 {
+		return nil, fmt.Errorf("broker %s knows of no brokers yet", addr)
+	}
+	v := &view{at: time.Now(), topics: make(map[string]kafka.Topic, len(md.Topics))}
+	for _, b := range md.Brokers {
+		v.brokers = append(v.brokers, address(b))
+	}
+	if md.Controller.Host != "" {
+		v.controller = address(md.Controller)
+	}
+	for _, t := range md.Topics {
+		v.topics[t.Name] = t
+	}
+	for _, name := range topics {
+		if _, ok := v.topics[name]; !ok {
+			v.topics[name] = kafka.Topic{Name: name, Error: kafka.UnknownTopicOrPartition}
+		}
+	}
+	return v, nil
+}
+
+func address(b kafka.Broker) string { return net.JoinHostPort(b.Host, strconv.Itoa(b.Port)) }
+
+// partitions is the number of the topic's partitions, or why there are none.
+func (v *view) partitions(topicName string) (int, error) {
+	t := v.topics[topicName]
+	switch {
+	case t.Error != nil:
+		return 0, t.Error
+	case len(t.Partitions) == 0:
+		return 0, kafka.LeaderNotAvailable
+	}
+	return len(t.Partitions), nil
+}
+
+// leader is the address of the broker that leads the partition.
+func (v *view) leader(topicName string, partition int) (string, error) {
+	t := v.topics[topicName]
+	if t.Error != nil {
+		return "", t.Error
+	}
+	for _, p := range t.Partitions {
+		switch {
+		case p.ID != partition:
+		case p.Leader.Host != "":
+			return address(p.Leader), nil // even if a replica is away, which Kafka calls an error
+		case p.Error != nil:
+			return "", fmt.Errorf("partition %d: %w", partition, p.Error)
+		default:
+			return "", fmt.Errorf("%w: partition %d has no leader", kafka.LeaderNotAvailable, partition)
+		}
+	}
+	return "", kafka.UnknownTopicOrPartition
+}
+
+// count is the number of partitions that the topic has as far as is known now,
+// 0 if that is not. Old metadata is asked for again in the background.
+func (c *cluster) count(topicName string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		return 0
+	}
+	if time.Since(c.known.at) > viewAge {
+		c.begin()
+	}
+	return len(c.known.topics[topicName].Partitions)
 }
 
 // reachable asks for fresh metadata; any answer will do.
 func (c *cluster) reachable(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, min(c.cfg.RequestTimeout, dialLimit))
 	defer cancel()
-	_, gen := c.use(topicName)
-	c.refresh(gen)
-	_, _, err := c.lookup(ctx, topicName)
+	_, err := c.fresh(ctx, topicName)
 	if _, answered := errors.AsType[kafka.Error](err); answered {
 		return nil
 	}
 	return err
 }
 
+// fresh is view after a refresh.
+func (c *cluster) fresh(ctx context.Context, topicName string) (*view, error) {
+	c.mu.Lock()
+	gen := c.gen
+	c.mu.Unlock()
+	c.refresh(gen)
+	return c.view(ctx, topicName)
+}
+
 // create creates the topic; that it exists already is no error.
 func (c *cluster) create(ctx context.Context, topicName string) error {
-	client, _ := c.use(topicName)
-	md, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topicName}})
+	v, err := c.view(ctx, topicName)
 	if err != nil {
 		return err
 	}
-	replicas := max(1, min(3, len(md.Brokers)))
-	insync := max(1, min(2, replicas-1))
-	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+	if v.controller == "" {
+		return fmt.Errorf("%w: no controller is known", kafka.BrokerNotAvailable)
+	}
+	replicas := min(3, len(v.brokers))
+	insync := min(2, replicas)
+	res, err := c.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Addr: kafka.TCP(v.controller), Topics: []kafka.TopicConfig{{
 		Topic: topicName, NumPartitions: 12, ReplicationFactor: replicas,
 		ConfigEntries: []kafka.ConfigEntry{
 			{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(insync)},
@@ -233,4 +287,43 @@ func (c *cluster) create(ctx context.Context, topicName string) error {
 		return err
 	}
 	return nil
+}
+
+// askAny asks the brokers in turn, a further one whenever the last has failed
+// or has not answered for a while, and returns the first answer. An error code
+// is an answer. The error is of the one asked last.
+func askAny[T any](ctx context.Context, addrs []string, ask func(ctx context.Context, addr string) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answers := make(chan answer, len(addrs))
+	var asked sync.WaitGroup
+	defer asked.Wait() // soon: cancelled requests end at once
+	defer cancel()
+	timer := time.NewTimer(hedge)
+	defer timer.Stop()
+	out := 0
+	for next := 0; ; {
+		if next < len(addrs) {
+			addr := addrs[next]
+			next++
+			out++
+			asked.Go(func() {
+				v, err := ask(ctx, addr)
+				answers <- answer{v, err}
+			})
+			timer.Reset(hedge)
+		}
+		select {
+		case a := <-answers:
+			out--
+			_, code := errors.AsType[kafka.Error](a.err)
+			if a.err == nil || code || out == 0 && next == len(addrs) {
+				return a.value, a.err
+			}
+		case <-timer.C:
+		}
+	}
 }

@@ -29,6 +29,10 @@ type KafkaConfig struct {
 	// half of it to replicate. When it is over the outcome is unknown.
 	// Default 10 s.
 	RequestTimeout time.Duration
+	// DeliveryTimeout bounds a batch's attempts and the waits between them; a
+	// message waits before that for the batches ahead of it. When it is over
+	// the batch goes to the spool, whatever attempts are left. Default 30 s.
+	DeliveryTimeout time.Duration
 	// TopicWait is how long a batch waits for a topic just created or a leader
 	// being elected before that costs an attempt; a topic still missing then
 	// is reported as missing. Negative: no wait. Default 10 s.
@@ -71,6 +75,7 @@ func (c *KafkaConfig) setDefaults() {
 	def(&c.Backoff, time.Second)
 	def(&c.BackoffMax, 10*time.Second)
 	def(&c.RequestTimeout, 10*time.Second)
+	def(&c.DeliveryTimeout, 30*time.Second)
 	def(&c.TopicWait, 10*time.Second)
 	def(&c.BreakerPeriod, 10*time.Second)
 	def(&c.BatchBytes, 512<<10)
@@ -109,6 +114,7 @@ func (c KafkaConfig) Validate() error {
 	rule(c.Backoff > 0, "Backoff", "positive", c.Backoff)
 	rule(c.BackoffMax > 0, "BackoffMax", "positive", c.BackoffMax)
 	rule(c.RequestTimeout > 0, "RequestTimeout", "positive", c.RequestTimeout)
+	rule(c.DeliveryTimeout > 0, "DeliveryTimeout", "positive", c.DeliveryTimeout)
 	rule(c.BreakerPeriod > 0, "BreakerPeriod", "positive", c.BreakerPeriod)
 	rule(c.Linger >= 0, "Linger", "not negative", c.Linger)
 	rule(c.BatchBytes > 0, "BatchBytes", "positive", c.BatchBytes)

@@ -81,7 +81,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatalf("Emit = %+v, %v", got, err)
 	}
 	r.exactly(t, testTopic, want)
-	if a := r.Accounting(); a.Retries != 2 || a.Ambiguous != 0 {
+	if a := r.Accounting(); a.Acked != 300 || a.Ambiguous != 0 {
 		t.Errorf("books: %+v", a)
 	}
 }
@@ -106,22 +106,89 @@ func TestLostAnswerThenLostSession(t *testing.T) {
 	}
 }
 
-// The worst attempt decides: an answer lost, then refusals, is unknown.
-func TestUnknownStaysUnknown(t *testing.T) {
+// The worst attempt decides: an answer lost, then refusals, is unknown. The
+// caller is released with the message in the spool, and the batch stays at the
+// head of its partition until Kafka says that it has it: it is there once, and
+// no replay sends it.
+func TestUnknownIsResolved(t *testing.T) {
 	r := newRig(t, nil, kfake.SeedTopics(1, testTopic))
 	r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 1},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 2})
-	if got, err := r.Emit(t.Context(), msg("a.example", 0)); err != nil || got.Spooled != 1 {
+	unknown := messages(3)
+	if got, err := r.Emit(t.Context(), unknown...); err != nil || got.Spooled != 3 {
 		t.Fatalf("Emit = %+v, %v", got, err)
 	}
-	if lines := r.lines(t, "spool_*.jsonl"); len(lines) != 1 || !strings.Contains(lines[0], `"unknown":true`) {
-		t.Errorf("spool: %q", lines)
-	}
-	if a := r.Accounting(); a.Ambiguous != 1 {
-		t.Errorf("books: %+v", a)
+	if n := strings.Count(strings.Join(r.lines(t, "spool_*.jsonl"), "\n"), `"unknown":true`); n != 3 {
+		t.Errorf("%d lines of unknown outcome in the spool, want 3", n)
 	}
 	if h := r.Health(); !strings.Contains(strings.Join(h.Problems, "\n"), "partition 0 of topic "+testTopic) {
 		t.Errorf("health: %+v, want the partition named", h)
+	}
+	if got, err := r.Emit(t.Context(), msg("behind.example", 9)); err != nil || got.Spooled != 1 {
+		t.Fatalf("Emit behind it = %+v, %v", got, err)
+	}
+	waitFor(t, func() bool {
+		if err := r.Check(t.Context(), testTopic); err != nil {
+			t.Fatal(err)
+		}
+		return r.Accounting().Acked == 3
+	})
+	next := msg("next.example", 10)
+	if got, err := r.Emit(t.Context(), next); err != nil || got.Acked != 1 {
+		t.Fatalf("Emit afterwards = %+v, %v", got, err)
+	}
+	r.exactly(t, testTopic, append(unknown, next))
+	if a := r.Accounting(); a.Ambiguous != 0 || a.Spooled != 1 || a.Acked != 4 || a.Sessions != 1 {
+		t.Errorf("books: %+v", a)
+	}
+	balanced(t, r.Accounting())
+}
+
+// A head is asked about when the next batch comes after the breaker's period,
+// before that batch is sent.
+func TestHeadGoesFirst(t *testing.T) {
+	r := newRig(t, func(cfg *KafkaConfig) { cfg.BreakerPeriod = 20 * time.Millisecond }, kfake.SeedTopics(1, testTopic))
+	r.plug.lose.Store(1 << 20)
+	want := messages(5)
+	if got, err := r.Emit(t.Context(), want[0]); err != nil || got.Spooled != 1 {
+		t.Fatalf("Emit = %+v, %v", got, err)
+	}
+	r.plug.lose.Store(0)
+	for i := 1; i < len(want); {
+		got, err := r.Emit(t.Context(), want[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Acked == 1 {
+			i++
+		} else {
+			want[i] = msg(want[i].Key, i+100) // the other is in the spool
+		}
+	}
+	r.exactly(t, testTopic, want)
+	if a := r.Accounting(); a.Ambiguous != 0 {
+		t.Errorf("books: %+v", a)
+	}
+}
+
+// When Kafka has forgotten the session the outcome stays open: the lines are
+// for a replay, and the books say so.
+func TestUnknownStaysUnknown(t *testing.T) {
+	r := newRig(t, nil, kfake.SeedTopics(1, testTopic))
+	r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 1},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 2},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.OutOfOrderSequenceNumber, Count: 1})
+	if got, err := r.Emit(t.Context(), msg("a.example", 0)); err != nil || got.Spooled != 1 {
+		t.Fatalf("Emit = %+v, %v", got, err)
+	}
+	waitFor(t, func() bool {
+		return r.Check(t.Context(), testTopic) == nil && r.Accounting().Ambiguous == 1
+	})
+	if got, err := r.Emit(t.Context(), msg("b.example", 1)); err != nil || got.Acked != 1 {
+		t.Fatalf("Emit = %+v, %v", got, err)
+	}
+	if a := r.Accounting(); a.Ambiguous != 1 || a.Spooled != 1 || a.Acked != 1 || a.Sessions != 2 {
+		t.Errorf("books: %+v", a)
 	}
 }
 
@@ -174,7 +241,7 @@ func TestOutage(t *testing.T) {
 		`level=ERROR msg="Failed to send name10.example after 3 attempts" topic=domains.candidates partition=0 others=19`: 1,
 		`Send failed`:                   3,
 		`Failed to send`:                1,
-		`connection refused`:            3,
+		`connection refused`:            4,
 		`Kafka does not take events`:    1,
 		`concerns="all of Kafka"`:       1,
 		`msg="events go to the spool" `: 1,

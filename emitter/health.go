@@ -2,12 +2,9 @@ package emitter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // Health is what is known of Kafka.
@@ -91,11 +88,13 @@ func (k *Kafka) openBreakers() []string {
 func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
 	defer cancel()
-	_, gen := k.cluster.use(topicName)
-	k.cluster.refresh(gen)
-	_, _, err := k.cluster.lookup(ctx, topicName)
+	view, err := k.cluster.fresh(ctx, topicName)
+	if err == nil {
+		_, err = view.partitions(topicName)
+	}
 	if err == nil {
 		k.brk.hasten()
+		k.topic(topicName).hasten()
 		k.health.note(nil)
 		if len(k.openBreakers()) == 0 {
 			k.freeSpool()
@@ -110,61 +109,4 @@ func (k *Kafka) Check(ctx context.Context, topicName string) error {
 		k.health.note(nil) // an answer about the topic: Kafka is there
 	}
 	return cause
-}
-
-// EnsureTopics returns when every topic exists and each of its partitions has
-// a leader. Missing topics are created if the configuration allows it, else
-// waited for as long as TopicWait. The error is a *KafkaError of the first
-// topic that is not ready.
-func (k *Kafka) EnsureTopics(ctx context.Context, topics ...string) error {
-	for _, name := range topics {
-		if !legalTopic(name) {
-			return &MessageError{Reason: fmt.Sprintf("topic %q is no legal Kafka topic name", name)}
-		}
-		if err := k.ensure(ctx, name); err != nil {
-			v := judge(err, false)
-			return &KafkaError{Topic: name, Code: int(v.code), Err: err, hint: hintFor(name, v)}
-		}
-	}
-	return nil
-}
-
-func (k *Kafka) ensure(ctx context.Context, name string) error {
-	until := time.Now().Add(max(k.cfg.TopicWait, 0))
-	created := false
-	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		err := k.ready(ctx, name, &created)
-		if err == nil {
-			return nil
-		}
-		v := judge(err, false)
-		if !v.wait || time.Now().After(until) || !pauseFor(ctx, pause) {
-			return err
-		}
-	}
-}
-
-func (k *Kafka) ready(ctx context.Context, name string, created *bool) error {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
-	defer cancel()
-	t, gen, err := k.cluster.lookup(ctx, name)
-	if errors.Is(err, kafka.UnknownTopicOrPartition) && k.cfg.CreateTopics && !*created {
-		*created = true
-		if err := k.cluster.create(ctx, name); err != nil {
-			return fmt.Errorf("creating topic %s: %w", name, err)
-		}
-	}
-	if err == nil {
-		for _, p := range t.Partitions {
-			if p.Error != nil {
-				err = p.Error
-			} else if p.Leader.Host == "" {
-				err = kafka.LeaderNotAvailable
-			}
-		}
-	}
-	if err != nil {
-		k.cluster.refresh(gen)
-	}
-	return err
 }

@@ -39,6 +39,8 @@ type Kafka struct {
 	ctx    context.Context     // ends when Close gives up waiting
 	cancel context.CancelFunc
 
+	closing chan struct{} // closed when Close begins
+
 	mu     sync.Mutex
 	topics map[string]*topic
 	closed bool
@@ -63,13 +65,15 @@ func NewKafka(cfg KafkaConfig, spool *Spool, dead *DeadLetters) (*Kafka, error) 
 		room:   semaphore.NewWeighted(int64(cfg.QueueBytes)),
 		topics: map[string]*topic{},
 		gone:   make(chan struct{}),
+
+		closing: make(chan struct{}),
 	}
 	if err := k.codec.UnmarshalText([]byte(cfg.Compression)); err != nil {
 		return nil, &ConfigError{[]string{"Compression: " + err.Error()}}
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.cluster = newCluster(cfg)
-	k.session = newSession(cfg, k.books.session)
+	k.cluster = newCluster(&k.cfg)
+	k.session = newSession(k.cluster, k.books.session)
 	return k, nil
 }
 
@@ -260,6 +264,25 @@ func (k *Kafka) store(items []*item, ambiguous bool, cause error) {
 	k.finish(items, Receipt{Spooled: len(items)}, nil, false)
 }
 
+// hold is store for items of unknown outcome whose batch stays at the head of
+// its partition. It reports whether they are in the spool.
+func (k *Kafka) hold(items []*item, cause error) (*Held, bool) {
+	msgs := make([]Message, len(items))
+	for i, it := range items {
+		msgs[i] = it.msg
+	}
+	held, err := k.spool.PutHeld(msgs)
+	if err != nil {
+		k.cfg.Log.Error("the spool cannot take events, they are handed back to the caller",
+			"events", len(items), "cause", err)
+		k.finish(items, Receipt{}, &SpoolError{Kafka: cause, Err: err}, true)
+		return nil, false
+	}
+	held.books = &k.books
+	k.finish(items, Receipt{Spooled: len(items)}, nil, false)
+	return held, true
+}
+
 // finish settles taken items alike: r counts them all, or err says why they
 // are durable nowhere.
 func (k *Kafka) finish(items []*item, r Receipt, err error, ambiguous bool) {
@@ -302,6 +325,7 @@ func (k *Kafka) Close(ctx context.Context) error {
 		k.mu.Lock()
 		k.closed = true
 		k.mu.Unlock()
+		close(k.closing)
 		stop := context.AfterFunc(ctx, k.cancel)
 		k.inside.Wait()
 		stop()

@@ -18,11 +18,15 @@ type lane struct {
 	bytes   int64
 	running bool
 	full    chan struct{} // closed when a lingering batch is full
+	waiting bool          // with a head and an empty queue
+
+	wake chan struct{} // of one: ends the wait
 
 	// The goroutine's own: which producer identity its sequence belongs to,
-	// and the sequence number of the next record.
-	gen int
-	seq int32
+	// the sequence number of the next record, and the batch that holds it up.
+	gen  int
+	seq  int32
+	head *head
 }
 
 // batchRecords bounds the records of a batch.
@@ -40,9 +44,30 @@ func (l *lane) push(items []*item) {
 		l.k.inside.Add(1)
 		go l.run()
 	}
+	if l.waiting {
+		l.rouse()
+	}
 	if l.full != nil && l.bytes >= int64(l.k.cfg.BatchBytes) {
 		close(l.full)
 		l.full = nil
+	}
+}
+
+// rouse ends a wait; l.mu is held.
+func (l *lane) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hasten has a head that waits asked about at once. Kafka is known to be well.
+func (l *lane) hasten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting {
+		l.brk.hasten()
+		l.rouse()
 	}
 }
 
@@ -51,12 +76,14 @@ func (l *lane) run() {
 	for {
 		l.linger()
 		batch, more := l.next()
-		if len(batch) > 0 {
+		switch {
+		case len(batch) > 0:
 			l.handle(batch)
-			l.t.grown(l.k.ctx)
-		}
-		if !more {
+			l.t.grown()
+		case !more:
 			return
+		case l.head != nil:
+			l.await()
 		}
 	}
 }
@@ -87,13 +114,14 @@ func (l *lane) linger() {
 }
 
 // next takes the items of the next batch. more is false when the queue was
-// empty, and the goroutine's turn is then over.
+// empty and no head is left, and the goroutine's turn is then over.
 func (l *lane) next() (batch []*item, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.waiting = len(l.queue) == 0 && l.head != nil
 	if len(l.queue) == 0 {
-		l.queue, l.running = nil, false
-		return nil, false
+		l.queue, l.running = nil, l.waiting
+		return nil, l.waiting
 	}
 	var size int64
 	n := 0

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
 )
 
@@ -22,16 +19,16 @@ type producer struct {
 
 // session holds the current producer identity, shared by all partitions.
 type session struct {
-	cfg   KafkaConfig
-	taken func() // called for each identity
+	cluster *cluster
+	taken   func() // called for each identity
 
 	sem chan struct{} // guards the fields below; a channel so that waiting can be cancelled
 	p   producer
 	ok  bool
 }
 
-func newSession(cfg KafkaConfig, taken func()) *session {
-	return &session{cfg: cfg, taken: taken, sem: make(chan struct{}, 1)}
+func newSession(c *cluster, taken func()) *session {
+	return &session{cluster: c, taken: taken, sem: make(chan struct{}, 1)}
 }
 
 // get returns the identity, asking a broker for one if there is none.
@@ -68,80 +65,35 @@ func (s *session) drop(gen int) {
 // ask takes an identity from any broker. Code 14 means that the broker itself
 // waits for its block of ids: ask again.
 func (s *session) ask(ctx context.Context) (id int64, epoch int16, err error) {
-	order := rand.Perm(len(s.cfg.Brokers))
-	pause := 50 * time.Millisecond
-	for {
-		for _, i := range order {
-			id, epoch, err = s.askBroker(ctx, s.cfg.Brokers[i])
-			if _, answered := errors.AsType[kafka.Error](err); err == nil || answered || ctx.Err() != nil {
-				break
-			}
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		res, err := askAny(ctx, s.cluster.addrs(), s.askBroker)
+		if err == nil {
+			return res.ProducerID, res.ProducerEpoch, nil
 		}
-		if !errors.Is(err, kafka.GroupLoadInProgress) && !errors.Is(err, kafka.GroupCoordinatorNotAvailable) {
-			return id, epoch, err
-		}
-		if !pauseFor(ctx, pause) {
+		busy := errors.Is(err, kafka.GroupLoadInProgress) || errors.Is(err, kafka.GroupCoordinatorNotAvailable)
+		if !busy || !pauseFor(ctx, pause) {
 			return 0, 0, err
 		}
-		pause = min(2*pause, time.Second)
 	}
 }
 
-// askBroker sends InitProducerId over a connection of its own. Client.InitProducerID
-// would first look for a transaction coordinator, and that creates the topic
+// askBroker sends InitProducerId to one broker. Client.InitProducerID would
+// first look for a transaction coordinator, and that creates the topic
 // __transaction_state.
-func (s *session) askBroker(ctx context.Context, addr string) (id int64, epoch int16, err error) {
-	dctx, cancel := context.WithTimeout(ctx, dialLimit)
-	defer cancel()
-	nc, err := s.cfg.Dial(dctx, "tcp", addr)
+func (s *session) askBroker(ctx context.Context, addr string) (*initproducerid.Response, error) {
+	m, err := s.cluster.links.RoundTrip(ctx, kafka.TCP(addr),
+		&initproducerid.Request{TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1})
 	if err != nil {
-		return 0, 0, err
-	}
-	defer nc.Close()
-	if t, ok := dctx.Deadline(); ok {
-		if err := nc.SetDeadline(t); err != nil {
-			return 0, 0, err
-		}
-	}
-	defer context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
-	pc := protocol.NewConn(nc, s.cfg.ClientID)
-	if err := negotiate(pc); err != nil {
-		return 0, 0, err
-	}
-	m, err := pc.RoundTrip(&initproducerid.Request{TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1})
-	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	res, ok := m.(*initproducerid.Response)
 	if !ok {
-		return 0, 0, fmt.Errorf("broker %s answered InitProducerId with a %T", addr, m)
+		return nil, fmt.Errorf("broker %s answered InitProducerId with a %T", addr, m)
 	}
 	if res.ErrorCode != 0 {
-		return 0, 0, kafka.Error(res.ErrorCode)
+		return nil, kafka.Error(res.ErrorCode)
 	}
-	return res.ProducerID, res.ProducerEpoch, nil
-}
-
-// negotiate settles the versions of the requests with a broker.
-func negotiate(pc *protocol.Conn) error {
-	m, err := pc.RoundTrip(new(apiversions.Request))
-	if err != nil {
-		return err
-	}
-	res, ok := m.(*apiversions.Response)
-	if !ok {
-		return fmt.Errorf("the broker answered ApiVersions with a %T", m)
-	}
-	if res.ErrorCode != 0 {
-		return kafka.Error(res.ErrorCode)
-	}
-	versions := make(map[protocol.ApiKey]int16, len(res.ApiKeys))
-	for _, r := range res.ApiKeys {
-		key := protocol.ApiKey(r.ApiKey)
-		versions[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
-	}
-	pc.SetVersions(versions)
-	return nil
+	return res, nil
 }
 
 // pauseFor waits, and reports false when the context ended first.

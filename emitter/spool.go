@@ -89,6 +89,7 @@ func spoolLines(msgs []Message, unknown bool) []byte {
 // Delivered or Release is called, once.
 type Held struct {
 	s     *Spool
+	books *ledger
 	path  string
 	marks []int64 // offsets of the value of "unknown" of each line
 }
@@ -127,7 +128,10 @@ func (h *Held) Delivered() error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err == nil && h.books != nil {
+		h.books.unspool(Receipt{Acked: len(h.marks)})
+	}
+	return err
 }
 
 // Release says that it cannot be known any more: a replay sends the lines, and

@@ -135,7 +135,7 @@ func (t *topic) resolve() {
 			return
 		}
 		items := t.takePending()
-		t.k.giveUp(g, items, tr, v, false)
+		t.k.store(items, false, t.k.giveUp(g, len(items), tr, v))
 	}
 }
 
@@ -169,16 +169,10 @@ func (t *topic) find(tr *tries) (int, verdict) {
 	created := false
 	for {
 		ctx, cancel := context.WithTimeout(t.k.ctx, t.k.cfg.RequestTimeout)
-		md, gen, err := t.k.cluster.lookup(ctx, t.name)
-		if errors.Is(err, kafka.UnknownTopicOrPartition) && t.k.cfg.CreateTopics && !created {
-			created = true
-			if cerr := t.k.cluster.create(ctx, t.name); cerr != nil {
-				err = fmt.Errorf("creating topic %s: %w", t.name, cerr)
-			}
-		}
+		n, gen, err := t.k.count(ctx, t.name, &created)
 		cancel()
 		if err == nil {
-			return len(md.Partitions), verdict{}
+			return n, verdict{}
 		}
 		v := judge(err, false)
 		if v.refresh {
@@ -188,6 +182,24 @@ func (t *topic) find(tr *tries) (int, verdict) {
 			return 0, v
 		}
 	}
+}
+
+// count returns the number of the topic's partitions, and the generation of
+// the metadata that says so. A missing topic is created once, if that is
+// allowed; the error says that it was missing all the same.
+func (k *Kafka) count(ctx context.Context, name string, created *bool) (n, gen int, err error) {
+	v, err := k.cluster.view(ctx, name)
+	if err != nil {
+		return 0, 0, err
+	}
+	n, err = v.partitions(name)
+	if errors.Is(err, kafka.UnknownTopicOrPartition) && k.cfg.CreateTopics && !*created {
+		*created = true
+		if cerr := k.cluster.create(ctx, name); cerr != nil {
+			err = fmt.Errorf("creating topic %s: %w", name, cerr)
+		}
+	}
+	return n, v.gen, err
 }
 
 // route sets the number of partitions and hands pending items to the lanes, in
@@ -210,32 +222,32 @@ func (t *topic) resize(n int) {
 	for i := range t.parts {
 		t.parts[i] = i
 		if i == len(t.lanes) {
-			t.lanes = append(t.lanes, &lane{t: t, k: t.k, partition: i})
+			t.lanes = append(t.lanes, &lane{t: t, k: t.k, partition: i, wake: make(chan struct{}, 1)})
 		}
 	}
 	t.checked = time.Now()
 }
 
-// grown looks, now and then, whether partitions were added. The metadata comes
-// from the cache.
-func (t *topic) grown(ctx context.Context) {
-	t.mu.Lock()
-	due := len(t.parts) > 0 && time.Since(t.checked) > partitionsCheck
-	if due {
-		t.checked = time.Now()
-	}
-	t.mu.Unlock()
-	if !due {
-		return
-	}
-	md, _, err := t.k.cluster.lookup(ctx, t.name)
-	if err != nil {
-		return // the next batch will find out what is wrong
-	}
+// grown looks, now and then, whether partitions were added, as far as the
+// metadata at hand says so.
+func (t *topic) grown() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := len(md.Partitions); n > len(t.parts) && len(t.parts) > 0 {
+	if len(t.parts) == 0 || time.Since(t.checked) <= partitionsCheck {
+		return
+	}
+	t.checked = time.Now()
+	if n := t.k.cluster.count(t.name); n > len(t.parts) {
 		t.resize(n)
+	}
+}
+
+// hasten has the outcomes that the topic's partitions wait for asked about.
+func (t *topic) hasten() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.lanes {
+		l.hasten()
 	}
 }
 
