@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/segmentio/kafka-go/compress"
 )
 
 // KafkaConfig configures NewKafka. The zero value of every field but Brokers
@@ -50,16 +49,13 @@ type KafkaConfig struct {
 	// QueueBytes bounds the keys and values inside the emitter; Emit waits
 	// when they are more. Default 32 MiB.
 	QueueBytes int
-	// Compression is none, gzip, snappy, lz4 or zstd. Default none: every
-	// reader understands it, while Python's need a package for each of the
-	// last three. kafka-go's lz4 announces blocks of 4 MiB, which some readers
-	// set aside for each batch, however small.
+	// Compression is none, gzip, snappy, lz4 or zstd. Default lz4.
 	Compression string
 	// CreateTopics lets the emitter create a missing topic: 12 partitions,
 	// replication of at most 3, min.insync.replicas 2 where that fits, 7 days.
 	CreateTopics bool
-	// Dial opens connections to brokers, for TLS and for tests. Default
-	// net.Dialer.DialContext with a 3 s limit.
+	// Dial opens connections to brokers, for TLS and SASL (see Security) and
+	// for tests. Default Security{}.Dial, which is plain TCP within 3 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log gets attempts that failed and changes of state. Default
 	// slog.Default().
@@ -80,9 +76,9 @@ func (c *KafkaConfig) setDefaults() {
 	def(&c.BreakerPeriod, 10*time.Second)
 	def(&c.BatchBytes, 512<<10)
 	def(&c.QueueBytes, 32<<20)
-	def(&c.Compression, "none")
+	def(&c.Compression, "lz4")
 	if c.Dial == nil {
-		c.Dial = (&net.Dialer{Timeout: dialLimit}).DialContext
+		c.Dial = Security{}.Dial
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -119,8 +115,7 @@ func (c KafkaConfig) Validate() error {
 	rule(c.Linger >= 0, "Linger", "not negative", c.Linger)
 	rule(c.BatchBytes > 0, "BatchBytes", "positive", c.BatchBytes)
 	rule(c.QueueBytes > 0, "QueueBytes", "positive", c.QueueBytes)
-	var codec compress.Compression
-	rule(codec.UnmarshalText([]byte(c.Compression)) == nil, "Compression", "none, gzip, snappy, lz4 or zstd", c.Compression)
+	rule(slices.Contains(codecNames, c.Compression), "Compression", "none, gzip, snappy, lz4 or zstd", c.Compression)
 	if len(faults) > 0 {
 		return &ConfigError{faults}
 	}

@@ -117,6 +117,8 @@ func (d *delivery) run(tr *tries) verdict {
 // acked advances the partition's sequence.
 func (d *delivery) acked(after time.Duration) {
 	d.l.seq = nextSequence(d.l.seq, d.records)
+	d.l.k.packer.release(d.wire) // a request has ended when its outcome is known
+	d.wire = nil
 	d.l.k.meters.batch(d.records, after)
 }
 
@@ -176,7 +178,7 @@ func (d *delivery) encode(ctx context.Context) error {
 	if l.gen != p.gen {
 		l.gen, l.seq = p.gen, 0
 	}
-	d.wire, err = encodeBatch(d.items, l.k.codec, p, l.seq, time.Now())
+	d.wire, err = encodeBatch(d.items, l.k.packer, p, l.seq, time.Now())
 	return err
 }
 

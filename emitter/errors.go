@@ -61,6 +61,9 @@ func hintFor(topicName string, v verdict) string {
 	case kafka.MessageSizeTooLarge, kafka.RecordListTooLarge:
 		return "raise max.message.bytes of topic " + topicName
 	}
+	if _, ok := errors.AsType[*tlsError](v.err); ok {
+		return "check the security protocol of this port, the CA file and, if the brokers ask for one, the client's certificate"
+	}
 	return "check that the brokers are up and that their addresses are right and reachable from here"
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/segmentio/kafka-go/compress"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -25,7 +24,7 @@ import (
 // messages come later, by Replay.
 type Kafka struct {
 	cfg     KafkaConfig
-	codec   compress.Compression
+	packer  *compressor
 	cluster *cluster
 	session *session
 	spool   *Spool       // nil: Emit returns an error instead
@@ -68,7 +67,8 @@ func NewKafka(cfg KafkaConfig, spool *Spool, dead *DeadLetters) (*Kafka, error) 
 
 		closing: make(chan struct{}),
 	}
-	if err := k.codec.UnmarshalText([]byte(cfg.Compression)); err != nil {
+	var err error
+	if k.packer, err = newCompressor(cfg.Compression); err != nil {
 		return nil, &ConfigError{[]string{"Compression: " + err.Error()}}
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())

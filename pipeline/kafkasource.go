@@ -24,6 +24,8 @@ type KafkaSourceConfig struct {
 	// FuzzSources are further values of "src" that are scanned though they are
 	// no submissions, such as "ct".
 	FuzzSources []string
+	// Dial opens connections to brokers. Default plain TCP within 3 s.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RetryDelay paces joining the group again after an error. Default 5 s.
 	RetryDelay time.Duration
 	// CommitInterval is the longest time between an acknowledgement and its
@@ -99,10 +101,13 @@ func NewKafkaSource(cfg KafkaSourceConfig) (*KafkaSource, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = defaultCommitInterval
 	}
-	dialer := &kafka.Dialer{Timeout: 3 * time.Second, DualStack: true, ClientID: "typostream"}
+	if cfg.Dial == nil {
+		cfg.Dial = emitter.Security{}.Dial
+	}
+	dialer := &kafka.Dialer{Timeout: 3 * time.Second, ClientID: "typostream", DialFunc: cfg.Dial}
 	// The time to live is also the deadline of kafka-go's metadata request, so
 	// it must not be short; fetch refreshes the metadata where that is due.
-	transport := &kafka.Transport{Dial: (&net.Dialer{Timeout: dialer.Timeout}).DialContext, ClientID: dialer.ClientID, MetadataTTL: 4 * time.Second, MetadataTopics: []string{cfg.Topic}}
+	transport := &kafka.Transport{Dial: cfg.Dial, ClientID: dialer.ClientID, MetadataTTL: 4 * time.Second, MetadataTopics: []string{cfg.Topic}}
 	return &KafkaSource{
 		cfg: cfg, dialer: dialer, transport: transport,
 		client:     &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport},

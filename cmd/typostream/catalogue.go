@@ -9,6 +9,10 @@ import (
 // typostream replaces, with their aliases.
 
 func brokerOptions() []option {
+	return join(deliveryOptions(), producerOptions(), securityOptions())
+}
+
+func deliveryOptions() []option {
 	return []option{
 		{
 			name: "bootstrap", env: []string{"KAFKA_BOOTSTRAP", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS"}, value: "kafka:9092",

@@ -18,7 +18,20 @@ type delivery interface {
 }
 
 func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
-	return emitter.KafkaConfig{Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, CreateTopics: s.CreateTopics, Log: log}
+	return emitter.KafkaConfig{
+		Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, CreateTopics: s.CreateTopics,
+		Compression: s.Compression, Linger: s.Linger, BatchBytes: s.BatchBytes, QueueBytes: s.QueueBytes,
+		RequestTimeout: s.RequestTimeout, DeliveryTimeout: s.DeliveryTimeout, Dial: s.Security.Dial, Log: log,
+	}
+}
+
+// newKafka opens the emitter; what is wrong with the settings of its
+// connections is found before it connects.
+func newKafka(s *settings, spool *emitter.Spool, dead *emitter.DeadLetters, log *slog.Logger) (*emitter.Kafka, error) {
+	if err := s.Security.Validate(); err != nil {
+		return nil, usagef("see KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_… and KAFKA_SSL_… in the help", "connections to Kafka: %w", err)
+	}
+	return emitter.NewKafka(kafkaConfig(s, log), spool, dead)
 }
 
 // openKafka opens the emitter with its spool. The dead letters are its own
@@ -28,7 +41,7 @@ func openKafka(s *settings, dead *emitter.DeadLetters, log *slog.Logger) (*emitt
 	if err != nil {
 		return nil, err
 	}
-	return emitter.NewKafka(kafkaConfig(s, log), spool, dead)
+	return newKafka(s, spool, dead, log)
 }
 
 // publishTo makes the scan publish to Kafka. The function it returns closes

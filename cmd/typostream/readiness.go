@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/internal/httpd"
 	"github.com/typostream/typostream/resolver"
 )
@@ -22,6 +23,7 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func(
 	var watch sync.WaitGroup
 	if w.kafka != nil {
 		watch.Go(func() { w.watchKafka(serving) })
+		watch.Go(func() { w.ensureTopics(serving) })
 	}
 	return func() error {
 		undrain()
@@ -69,6 +71,20 @@ const (
 	kafkaInterval    = 10 * time.Second
 	resolverInterval = 30 * time.Second
 )
+
+// ensureTopics makes the topics ready before they are written to, as far as
+// Kafka is there and lets it; the emitter sees to them again when it writes.
+func (w *workerRun) ensureTopics(ctx context.Context) {
+	topics := []string{w.settings.Topics.Candidates, w.settings.Topics.Crawl, w.settings.Topics.Inactive}
+	for _, topic := range topics {
+		err := w.kafka.EnsureTopics(ctx, topic)
+		var told *emitter.KafkaError
+		if ctx.Err() != nil || !errors.As(err, &told) || told.Code == 0 {
+			continue // well, or Kafka is not there at all, which watchKafka tells
+		}
+		w.log.Warn("a topic is not ready; what is for it goes to the spool until it is", "topic", topic, "cause", err, "hint", told.Hint())
+	}
+}
 
 func (w *workerRun) watchKafka(ctx context.Context) {
 	for known := error(nil); ; {

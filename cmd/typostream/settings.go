@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 )
@@ -25,6 +26,14 @@ type settings struct {
 	CreateTopics bool          // a topic that is missing
 	SendAttempts int           // of one message, before it goes to the spool
 	SendBackoff  time.Duration // before the second attempt; doubles, with jitter
+
+	Compression     string
+	Linger          time.Duration // of a batch, for company
+	BatchBytes      int           // of a batch, before compression
+	QueueBytes      int           // of the messages under way
+	RequestTimeout  time.Duration // of one attempt
+	DeliveryTimeout time.Duration // of all attempts of a batch
+	Security        emitter.Security
 
 	Nameservers []string // empty: the system's
 	Threads     int      // names asked about at once

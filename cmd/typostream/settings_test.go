@@ -34,10 +34,15 @@ func TestWrongValues(t *testing.T) {
 		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "max-unknown": "2", "mode": "twice",
 		"process-csv": "y", "limit": "0", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
+		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
+		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
-	free := []string{"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb"}
+	free := []string{
+		"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb",
+		"sasl-username", "sasl-username-file", "sasl-password", "sasl-password-file", "ssl-ca-file", "ssl-cert-file", "ssl-key-file",
+	}
 	for _, o := range workerCatalogue() {
 		value, ok := wrong[o.name]
 		if !ok {
@@ -71,6 +76,8 @@ func TestSources(t *testing.T) {
 		"kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "max-unknown": "2%", "mode": "oneshot",
 		"process-csv": "false", "limit": "7", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
+		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
+		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {
@@ -151,7 +158,8 @@ func TestContractEnvironment(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotPrinted with a made-up secret, as long as no option is one.
+// TestSecretsAreNotPrinted by config, in whatever form, nor with what is wrong
+// about them.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	secret := option{name: "password", env: []string{"PASSWORD"}, secret: true, set: text(func(s *settings) *string { return &s.Group })}
 	for value, want := range map[string]string{"hunter2": "(redacted)", "": ""} {
@@ -169,6 +177,13 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 		if strings.Contains(out.String(), "hunter2") || strings.Count(out.String(), "environment PASSWORD") != 2 {
 			t.Errorf("%s", out.String())
+		}
+	}
+	for _, args := range [][]string{{"config"}, {"config", "--json"}, {"replay", "x.jsonl"}} {
+		env := map[string]string{"KAFKA_SASL_PASSWORD": "hunter2", "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
+		_, stdout, stderr := runWith(t, env, args...)
+		if strings.Contains(stdout+stderr, "hunter2") || stdout+stderr == "" {
+			t.Errorf("%v: %s%s", args, stdout, stderr)
 		}
 	}
 	secret.set = count(1, 2, func(s *settings) *int { return &s.Threads })
@@ -201,6 +216,7 @@ func TestSetters(t *testing.T) {
 	track := func(s *settings) any { return s.Track }
 	country := func(s *settings) any { return s.Country }
 	seconds := duration(10*time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout })
+	millis := milliseconds(0, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout })
 	yes := toggle(func(s *settings) *bool { return &s.Kafka })
 	kafka := func(s *settings) any { return s.Kafka }
 	topic := setTopic(func(s *settings) *string { return &s.Group })
@@ -231,6 +247,10 @@ func TestSetters(t *testing.T) {
 		{seconds, "NaN", flag, wait, nil},
 		{seconds, "1e300", flag, wait, nil},
 		{seconds, "61", flag, wait, nil},
+		{millis, "50", env, wait, 50 * time.Millisecond},
+		{millis, "2s", env, wait, 2 * time.Second},
+		{millis, "60001", env, wait, nil},
+		{millis, "1.5", env, wait, nil},
 		{setRetries, "2", flag, attempts, 3},
 		{setRetries, "", env, attempts, 0},
 		{setMaxUnknown, "1%", flag, share, 0.01},

@@ -153,7 +153,7 @@ func (w *workerRun) openSources() error {
 	case s.Oneshot:
 	case s.Kafka:
 		source, err := pipeline.NewKafkaSource(pipeline.KafkaSourceConfig{
-			Brokers: s.Brokers, Topic: s.InputTopic, Group: s.Group, FuzzSources: s.FuzzSources, RetryDelay: s.RetryDelay,
+			Brokers: s.Brokers, Topic: s.InputTopic, Group: s.Group, FuzzSources: s.FuzzSources, RetryDelay: s.RetryDelay, Dial: s.Security.Dial,
 			DeadLetters: w.dead, Metrics: w.metrics, Log: w.log,
 		})
 		if err != nil {
