@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -233,6 +235,23 @@ func (c *Cluster) ReadAll(ctx context.Context, topic string) ([]Record, error) {
 	}
 	defer cl.Close()
 	return drain(ctx, cl, ends, len(from))
+}
+
+// Values returns the values of a partition's first segment as node 1 has them on disk, read by Kafka's own code: what a
+// consumer in Java would make of the batches, compressed as they are. Values must not hold a line feed.
+func (c *Cluster) Values(ctx context.Context, topic string, partition int) ([]string, error) {
+	file := filepath.Join(c.nodes[0].dir, "data", topic+"-"+strconv.Itoa(partition), "00000000000000000000.log")
+	out, err := c.javaCommand(ctx, "kafka.tools.DumpLogSegments", "--deep-iteration", "--print-data-log", "--files", file).Output()
+	if err != nil {
+		return nil, fmt.Errorf("kafkatest: reading %s: %w", file, err)
+	}
+	var values []string
+	for line := range strings.Lines(string(out)) {
+		if _, value, ok := strings.Cut(line, " payload: "); ok {
+			values = append(values, strings.TrimSuffix(value, "\n"))
+		}
+	}
+	return values, nil
 }
 
 // drain reads until it has passed the end of as many partitions as there are open.

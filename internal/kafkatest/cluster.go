@@ -37,6 +37,8 @@ type Options struct {
 	Libs string
 	// Properties are further server.properties, for every node; they win over the package's own.
 	Properties map[string]string
+	// Secure adds a SASL_SSL listener to every node; see SecureBrokers, CAFile, SetPassword.
+	Secure bool
 	// Fast turns the JVM's optimising compiler on: slower to start, faster to serve. For benchmarks.
 	Fast bool
 }
@@ -93,7 +95,14 @@ func (c *Cluster) boot(ctx context.Context, dir string) error {
 	for id := 1; id <= size; id++ {
 		c.nodes = append(c.nodes, &node{id: id})
 	}
-	if err := layOut(dir, c.nodes, c.opts.Properties); err != nil {
+	keystore := ""
+	if c.opts.Secure {
+		keystore = filepath.Join(c.dir, "keystore.pem")
+		if err := makeCertificate(c.CAFile(), keystore); err != nil {
+			return err
+		}
+	}
+	if err := layOut(dir, c.nodes, keystore, c.opts.Properties); err != nil {
 		return err
 	}
 	var err error

@@ -69,15 +69,16 @@ func jvmOptions(log4j string, fast bool) []string {
 	return opts
 }
 
-// layOut gives every node its ports and a directory under dir with its configuration. The nodes are not running.
-func layOut(dir string, nodes []*node, extra map[string]string) error {
-	ports, err := freePorts(2 * len(nodes))
+// layOut gives every node its ports and a directory under dir with its configuration. The nodes are not running. With a
+// keystore they have a SASL_SSL listener too.
+func layOut(dir string, nodes []*node, keystore string, extra map[string]string) error {
+	ports, err := freePorts(3 * len(nodes))
 	if err != nil {
 		return err
 	}
 	var voters []string
 	for i, n := range nodes {
-		n.brokerPort, n.controllerPort = ports[2*i], ports[2*i+1]
+		n.brokerPort, n.controllerPort, n.securePort = ports[3*i], ports[3*i+1], ports[3*i+2]
 		n.dir = filepath.Join(dir, "node"+strconv.Itoa(n.id))
 		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", n.id, n.controllerPort))
 	}
@@ -85,7 +86,12 @@ func layOut(dir string, nodes []*node, extra map[string]string) error {
 		if err := os.MkdirAll(n.dir, 0o755); err != nil {
 			return err
 		}
-		text := serverProperties(n, strings.Join(voters, ","), extra)
+		own := map[string]string{}
+		if keystore != "" {
+			own = secureSettings(n, keystore)
+		}
+		maps.Copy(own, extra)
+		text := serverProperties(n, strings.Join(voters, ","), own)
 		if err := os.WriteFile(n.properties(), []byte(text), 0o644); err != nil {
 			return err
 		}

@@ -157,7 +157,7 @@ for a; do case $a in -DoutputDirectory=*) echo jar > "${a#*=}/kafka_2.13-0.jar";
 func TestServerProperties(t *testing.T) {
 	nodes := []*node{{id: 1}, {id: 2}, {id: 3}}
 	dir := t.TempDir()
-	if err := layOut(dir, nodes, map[string]string{"broker.session.timeout.ms": "9000"}); err != nil {
+	if err := layOut(dir, nodes, "", map[string]string{"broker.session.timeout.ms": "9000"}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(nodes[1].properties())

@@ -61,6 +61,7 @@ type node struct {
 	id             int
 	brokerPort     int
 	controllerPort int
+	securePort     int    // of the SASL_SSL listener, if there is one
 	dir            string // server.properties, data/, log
 
 	mu     sync.Mutex
