@@ -9,7 +9,7 @@ TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl ty
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint bench bench-dns fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build demo test race lint bench bench-dns bench-emit bench-stalls fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,14 @@ bench: ## all benchmarks with allocations
 
 bench-dns: ## typostream against dnsperf, dnsx and dnstwist on a DNS server of its own; Linux, two cores; BENCH=options
 	@$(GO) run ./internal/dnsbench -install $(BENCH)
+
+# Each table is measured in one run, the clients in turn.
+bench-emit: kafka-jars ## the emitter beside kafka-go's Writer and franz-go, in the process and on three real brokers
+	$(GO) run ./internal/emitbench
+	$(GO) run ./internal/emitbench -real
+
+bench-stalls: kafka-jars ## the longest stall of the emitter and of franz-go while brokers roll, move leaders, die, hang
+	@for fault in roll move kill hang; do $(GO) run ./internal/emitbench -fault $$fault || exit 1; done
 
 coverage: ## recall of known squats, cross-validated by brand: make coverage SQUATS=FILE (TSV: seed, squat, source)
 	@test -n "$(SQUATS)" || { echo "usage: make coverage SQUATS=FILE, columns seed, squat, source"; exit 2; }
