@@ -189,6 +189,12 @@ func TestPace(t *testing.T) {
 			t.Errorf("%d tries in %v, want several swift ones for a second and one backoff", swift, got)
 		}
 
+		hung := judge(fmt.Errorf("%w (waiting)", context.DeadlineExceeded), true)
+		tr = k.newTries("t", "a.example", 0)
+		if !tr.again(hung) || tr.made != 1 {
+			t.Errorf("after a time-out: %+v, want an attempt used up", tr)
+		}
+
 		moved := judge(kafka.NotLeaderForPartition, true)
 		tr = k.newTries("t", "a.example", 0)
 		start = time.Now()

@@ -103,6 +103,18 @@ func assertSameBytes(t interface{ Fatalf(string, ...any) }, e *Event) {
 	}
 }
 
+// An event is encoded into one buffer, with no garbage beside it.
+func TestEncodeAllocations(t *testing.T) {
+	e := eventCorpus()[1]
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, err := Encode(&e); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 2 {
+		t.Errorf("%v allocations, want at most 2", n)
+	}
+}
+
 func TestEventID(t *testing.T) {
 	a := EventID("sbi.co.in", "sbii.co.in", "raw.hosts-0-1")
 	if b := EventID("sbi.co.in", "sbii.co.in", "raw.hosts-0-1"); a != b {

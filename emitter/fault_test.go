@@ -192,6 +192,61 @@ func TestUnknownStaysUnknown(t *testing.T) {
 	}
 }
 
+// A leader that hangs is left for the next one as soon as there is one, long
+// before the attempt's time is over.
+func TestHungLeaderIsLeft(t *testing.T) {
+	r := newRig(t, func(cfg *KafkaConfig) { cfg.RequestTimeout = time.Hour; cfg.DeliveryTimeout = time.Hour }, kfake.SeedTopics(1, testTopic))
+	if got, err := r.Emit(t.Context(), msg("a.example", 0)); err != nil || got.Acked != 1 {
+		t.Fatalf("Emit = %+v, %v", got, err)
+	}
+	r.plug.hang.Store(true)
+	out := make(chan Receipt, 1)
+	go func() {
+		got, err := r.Emit(t.Context(), msg("b.example", 1))
+		if err != nil {
+			t.Error(err)
+		}
+		out <- got
+	}()
+	waitFor(t, func() bool { return r.cluster.PartitionInfo(testTopic, 0).HighWatermark == 2 })
+	r.plug.hang.Store(false)
+	leader := r.cluster.LeaderFor(testTopic, 0)
+	if err := r.cluster.MoveTopicPartition(testTopic, 0, (leader+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-out; got.Acked != 1 {
+		t.Errorf("receipt %+v, want it acknowledged", got)
+	}
+	r.exactly(t, testTopic, []Message{msg("a.example", 0), msg("b.example", 1)})
+}
+
+// Closing with a batch of unknown outcome asks once more; what is still not
+// known is left in the spool, marked, and booked as ambiguous.
+func TestCloseWithAHead(t *testing.T) {
+	for name, known := range map[string]bool{"Kafka is back": true, "Kafka is away": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, kfake.SeedTopics(1, testTopic))
+			r.plug.lose.Store(1 << 20)
+			if got, err := r.Emit(t.Context(), msg("a.example", 0)); err != nil || got.Spooled != 1 {
+				t.Fatalf("Emit = %+v, %v", got, err)
+			}
+			if known {
+				r.plug.lose.Store(0)
+			}
+			if err := r.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			a := r.Accounting()
+			line := strings.Join(r.lines(t, "spool_*.jsonl"), "")
+			if known && (a.Acked != 1 || a.Ambiguous != 0 || !strings.Contains(line, `"unknown":null`)) ||
+				!known && (a.Spooled != 1 || a.Ambiguous != 1 || !strings.Contains(line, `"unknown":true`)) {
+				t.Errorf("books %+v, spool %s", a, line)
+			}
+			r.exactly(t, testTopic, []Message{msg("a.example", 0)})
+		})
+	}
+}
+
 func TestLeadersMoveUnderLoad(t *testing.T) {
 	r := newRig(t, nil)
 	want := messages(4000)

@@ -1,6 +1,8 @@
 package emitter
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -42,7 +44,7 @@ func (k *Kafka) newTries(topicName, key string, others int) *tries {
 // topic or leader that is being made is waited for up to TopicWait, and a
 // connection that was lost is followed by swift tries for as long as Backoff,
 // since the partition may have a new leader by now; only then does it cost an
-// attempt.
+// attempt. One that took all its time costs one at once.
 func (t *tries) again(v verdict) bool {
 	cfg := &t.k.cfg
 	if t.k.ctx.Err() != nil {
@@ -50,7 +52,8 @@ func (t *tries) again(v verdict) bool {
 	}
 	now := time.Now()
 	if now.Before(t.deadline) {
-		if v.wait && inTime(&t.waitUntil, now, max(cfg.TopicWait, 0)) || v.refresh && !v.wait && inTime(&t.swiftUntil, now, cfg.Backoff) {
+		swift := v.refresh && !v.wait && !errors.Is(v.err, context.DeadlineExceeded)
+		if v.wait && inTime(&t.waitUntil, now, max(cfg.TopicWait, 0)) || swift && inTime(&t.swiftUntil, now, cfg.Backoff) {
 			pause := vary(t.pause)
 			t.pause = min(2*t.pause, longPause)
 			return pauseFor(t.k.ctx, pause)
