@@ -76,6 +76,7 @@ func (k *Kafka) passed(g gate, topicName string) {
 func (k *Kafka) shut(b *breaker, topicName string) {
 	if was, since := b.pass(); was {
 		k.cfg.Log.Info("Kafka takes events again", "topic", topicName, "after", time.Since(since).Round(time.Millisecond))
+		k.topic(topicName).hasten()
 		k.freeSpool()
 	}
 }
