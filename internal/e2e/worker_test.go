@@ -35,12 +35,12 @@ type cohort struct {
 // The life of a deployment in one story, because each part begins where the
 // last one ended: normal operation; messages that cannot be used; the worker
 // killed; a broker killed; all brokers gone, for a worker in the middle of its
-// work and for a one-shot run; the brokers back, and the spool replayed.
+// work and for a one-shot run; the brokers back, and the spool replayed; the brokers' port with TLS and SASL.
 func TestLife(t *testing.T) {
 	w := newWorld(t)
-	cohorts := make([]cohort, 5)
+	cohorts := make([]cohort, 6)
 	zones, from := "", 0
-	for i, size := range []int{20, 6, 6, 12, 4} {
+	for i, size := range []int{20, 6, 6, 12, 4, 4} {
 		var zone string
 		cohorts[i].seeds, cohorts[i].expected, zone = brands(t, from, size)
 		zones, from = zones+zone, from+size
@@ -94,6 +94,39 @@ func TestLife(t *testing.T) {
 			}
 		}
 	})
+	run("over TLS and SASL", func(t *testing.T) {
+		secured(t, w, env, cohorts[5])
+		check(6)
+	})
+}
+
+// secured has the worker read and write over a port with TLS and SCRAM, its password from a file.
+func secured(t *testing.T, w *world, env map[string]string, c cohort) {
+	const password = "hunter2-scram"
+	if err := w.cluster.SetPassword(t.Context(), "worker", password); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env = maps.Clone(env)
+	maps.Copy(env, map[string]string{
+		"KAFKA_BOOTSTRAP": strings.Join(w.cluster.SecureBrokers(), ","), "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+		"KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD_FILE": file, "KAFKA_SSL_CA_FILE": w.cluster.CAFile(), "OUTPUT_DIR": t.TempDir(),
+	})
+	worker := start(t, env, "worker")
+	w.submit(submissions(c.seeds)...)
+	w.awaitNoLag()
+	if code := worker.terminate(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM, want 0", code)
+	}
+	if strings.Contains(worker.text(), password) {
+		t.Error("the log tells the password")
+	}
+	if files := list(t, env["OUTPUT_DIR"]); len(files) > 0 {
+		t.Errorf("the output directory holds %v, want nothing", files)
+	}
 }
 
 func normalOperation(t *testing.T, w *world, env map[string]string, c cohort) {

@@ -71,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cluster, err := kafkatest.Start(ctx, kafkatest.Options{})
+	cluster, err := kafkatest.Start(ctx, kafkatest.Options{Secure: true})
 	if err != nil {
 		t.Fatal(err)
 	}
