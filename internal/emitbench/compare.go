@@ -33,6 +33,9 @@ func (b *bench) compare(ctx context.Context, brokers []string, delay time.Durati
 	out := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(out, "callers × messages\tclient\tmessages/s\tp50\tp99\tCPU µs/message\tallocations/message\t\n")
 	for _, l := range loads {
+		if b.callers != 0 && b.callers != l.callers {
+			continue
+		}
 		opens := []func(target) (client, error){typostream, writer, franz}
 		if l == (load{1, 1}) {
 			opens = append(opens, roundTrip)

@@ -31,6 +31,7 @@ type bench struct {
 	rounds      int
 	compression string
 	fault       string
+	callers     int
 	out         io.Writer
 }
 
@@ -40,6 +41,7 @@ func main() {
 	flag.DurationVar(&b.duration, "duration", 2*time.Second, "of one measurement")
 	flag.IntVar(&b.rounds, "rounds", 3, "measurements of which the median counts")
 	flag.StringVar(&b.compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd, for all")
+	flag.IntVar(&b.callers, "callers", 0, "measure this number of callers only: 1, 64, 1024 or, with slices of 1,000, 4")
 	flag.StringVar(&b.fault, "fault", "", "roll, move, kill or hang: measure stalls on three real brokers")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
