@@ -11,7 +11,6 @@ package emitter
 import (
 	"errors"
 	"fmt"
-	"regexp"
 )
 
 // Message is one record on its way to a topic.
@@ -105,12 +104,19 @@ func (e *UndeliveredError) Hint() string {
 	return "keep the source of these messages and emit them again"
 }
 
-var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
-
 // legalTopic tells whether Kafka accepts the name. It is also what makes a
 // topic safe as a part of a file's name.
 func legalTopic(s string) bool {
-	return s != "." && s != ".." && topicName.MatchString(s)
+	if s == "" || len(s) > 249 || s == "." || s == ".." {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // checkMessages returns a *MessageError for the first message that can never
