@@ -215,7 +215,7 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	l := u.link.Load()
 	if l == nil || l.addr != addr {
 		var err error
-		if l, err = openLink(addr, u.resolver); err != nil {
+		if l, err = u.connect(addr); err != nil {
 			return finding{fault: cause(err)}
 		}
 	}
@@ -247,7 +247,7 @@ func (u *upstream) ping(ctx context.Context, l *link, wait time.Duration) (rcode
 	if err := q.set(".", TypeNS, false); err != nil {
 		return rcodeNone, err
 	}
-	if err := l.next().exchange(ctx, q, wait); err != nil {
+	if err := l.exchange(ctx, q, false, wait); err != nil {
 		return rcodeNone, err
 	}
 	return int(q.answer[3] & maskRCode), nil

@@ -30,7 +30,7 @@ type Resolver struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	watch   *sweeper
-	running sync.WaitGroup // the sweeper and the readers
+	running sync.WaitGroup // the sweeper, the readers, the connections
 }
 
 // New checks the configuration and prepares the upstreams; the error is a
@@ -46,10 +46,10 @@ func New(cfg Config) (*Resolver, error) {
 		queries: sync.Pool{New: func() any { return newQuery() }},
 		start:   time.Now(),
 	}
-	r.watch = &sweeper{clock: r.clock, wake: make(chan struct{}, 1), sockets: map[*socket]struct{}{}}
+	r.watch = &sweeper{clock: r.clock, wake: make(chan struct{}, 1), running: &r.running, sockets: map[*socket]struct{}{}}
 	r.life, r.end = context.WithCancel(context.Background())
 	for _, e := range set.endpoints {
-		r.all = append(r.all, &upstream{endpoint: e, resolver: r, tcp: make(chan struct{}, maxTCP)})
+		r.all = append(r.all, &upstream{endpoint: e, resolver: r})
 	}
 	r.active.Store(&r.all)
 	r.meter = newMeter()

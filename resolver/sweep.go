@@ -17,6 +17,8 @@ type sweeper struct {
 	clock func() time.Duration
 	wake  chan struct{} // holds one: a socket went from idle to busy
 
+	running *sync.WaitGroup // everything that Resolver.Close waits for
+
 	mu      sync.Mutex
 	sockets map[*socket]struct{} // nil after closeAll
 }
@@ -30,6 +32,17 @@ func (w *sweeper) add(s *socket, run func()) bool {
 	}
 	w.sockets[s] = struct{}{}
 	run()
+	return true
+}
+
+// spawn runs a goroutine that Resolver.Close waits for; false after closeAll.
+func (w *sweeper) spawn(run func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sockets == nil {
+		return false
+	}
+	w.running.Go(run)
 	return true
 }
 

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,6 @@ import (
 
 const (
 	socketsPerLink = 2
-	maxTCP         = 64 // connections to one upstream at a time
 	// An upstream with so many failures in a row is tried after the others,
 	// except for one question a second that finds out whether it is back.
 	unhealthyAfter = 3
@@ -33,20 +33,28 @@ type upstream struct {
 	failures atomic.Int32 // unanswered tries in a row
 	probeAt  atomic.Int64 // r.clock when an unhealthy upstream may be asked first again
 	edns     atomic.Int32 // refusals of EDNS
-	tcp      chan struct{}
-	told     string // what Check last logged about it; under Resolver.checking
+	told     string       // what Check last logged about it; under Resolver.checking
 }
 
-// link is the set of sockets to one address.
+// link is what leads to one address: sockets, and connections for what they
+// cannot do. An upstream without datagrams has no sockets.
 type link struct {
-	addr    netip.AddrPort
-	text    string // of addr
-	sockets [socketsPerLink]*socket
-	turn    atomic.Uint32
+	resolver *Resolver
+	addr     netip.AddrPort
+	text     string // of addr
+	sockets  [socketsPerLink]*socket
+	stream   carrier
+	turn     atomic.Uint32
 }
 
-func openLink(addr netip.AddrPort, r *Resolver) (*link, error) {
-	l := &link{addr: addr, text: addr.String()}
+// connect opens a link to one address of u.
+func (u *upstream) connect(addr netip.AddrPort) (*link, error) {
+	r := u.resolver
+	l := &link{resolver: r, addr: addr, text: addr.String()}
+	l.stream = newStreams(r, r.cfg.Timeout, func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", l.text)
+	})
 	for i := range l.sockets {
 		s, err := openSocket(addr, r)
 		if err != nil {
@@ -58,9 +66,29 @@ func openLink(addr netip.AddrPort, r *Resolver) (*link, error) {
 	return l, nil
 }
 
-func (l *link) next() *socket { return l.sockets[l.turn.Add(1)%socketsPerLink] }
+// exchange sends q and waits for its answer, over a connection if overTCP or if
+// the link has no sockets. On nil q.answer is a reply to exactly that question.
+// Otherwise it returns errTimeout, errUnreachable, errMalformed, ErrClosed or
+// the context's error.
+func (l *link) exchange(ctx context.Context, q *query, overTCP bool, timeout time.Duration) error {
+	if s := l.sockets[l.turn.Add(1)%socketsPerLink]; s != nil && !overTCP {
+		return s.exchange(ctx, q, timeout)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.resolver.meter.tcp.Inc()
+	l.resolver.meter.query(q.kind)
+	timed, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	q.sent = l.resolver.clock()
+	err := l.stream.exchange(timed, q)
+	q.received = l.resolver.clock()
+	return err
+}
 
 func (l *link) close() {
+	l.stream.close()
 	for _, s := range l.sockets {
 		if s != nil {
 			s.close()
@@ -83,7 +111,7 @@ func (u *upstream) open(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := openLink(netip.AddrPortFrom(addrs[0], u.port), u.resolver)
+	l, err := u.connect(netip.AddrPortFrom(addrs[0], u.port))
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +211,7 @@ func (u *upstream) try(ctx context.Context, l *link, name string, t Type, edns, 
 		return reply{}, err
 	}
 	if !overTCP {
-		if err := l.next().exchange(ctx, q, timeout); err != nil {
+		if err := l.exchange(ctx, q, false, timeout); err != nil {
 			return reply{}, err
 		}
 		u.rto.observe(q.received - q.sent)
@@ -192,7 +220,7 @@ func (u *upstream) try(ctx context.Context, l *link, name string, t Type, edns, 
 			return rep, err
 		}
 	}
-	if err := u.exchangeTCP(ctx, l.addr, q); err != nil {
+	if err := l.exchange(ctx, q, true, r.cfg.Timeout); err != nil {
 		return reply{}, err
 	}
 	return unpackAnswer(q.answer, q.end, name, t)
