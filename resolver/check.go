@@ -141,7 +141,7 @@ func (u *upstream) inspect(ctx context.Context) finding {
 	}
 	wanted := u.canaries(ctx, addrs, u.port)
 	other := u.resolver.cfg.fallbackPort
-	if u.port == other {
+	if u.port == other || u.scheme != schemeDNS {
 		return <-wanted
 	}
 	patience := time.NewTimer(u.resolver.cfg.patience / 2)
@@ -234,6 +234,9 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	u.release(l)
 	if errors.Is(err, errTimeout) {
 		return finding{fault: fmt.Sprintf("no answer within %v", patience)}
+	}
+	if detail := strings.TrimPrefix(err.Error(), errUnreachable.Error()+": "); detail != err.Error() {
+		return finding{fault: detail}
 	}
 	return finding{fault: "unreachable, or nothing listens on that port"}
 }

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,10 @@ const (
 // system's nameservers for everything.
 type Config struct {
 	// Upstreams are the nameservers: host, host:port, an IPv4 or IPv6 address,
-	// [IPv6]:port. Port 53 when none is given. An entry may itself be a list
+	// [IPv6]:port, port 53 when none is given; tls://host (DNS over TLS, RFC
+	// 7858, port 853), whose certificate must be for the host or for the name
+	// after a #, as in tls://192.0.2.1#dns.example; https://host/dns-query (DNS
+	// over HTTPS, RFC 8484, port 443). An entry may itself be a list
 	// separated by commas or blanks. Repetitions are dropped, at most 64 are
 	// taken. Empty: the nameservers in ResolvConf.
 	Upstreams []string
@@ -46,6 +50,9 @@ type Config struct {
 	// the measured round trip below that: at first 1 s, never under 200 ms,
 	// doubled on each retry (RFC 6298). Default 2.5 s, at most 1 min.
 	Timeout time.Duration
+	// Roots vouch for the certificates of tls:// and https:// upstreams.
+	// Default: those of the system.
+	Roots *x509.CertPool
 	// ResolvConf is the file that names the system's nameservers. Default
 	// /etc/resolv.conf.
 	ResolvConf string

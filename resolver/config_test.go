@@ -12,36 +12,47 @@ import (
 
 func TestUpstreamForms(t *testing.T) {
 	tests := map[string]string{ // "" is refused
-		"192.0.2.1":                "192.0.2.1:53",
-		"192.0.2.1:5335":           "192.0.2.1:5335",
-		"2001:DB8::1":              "[2001:db8::1]:53",
-		"[2001:db8::1]":            "[2001:db8::1]:53",
-		"[2001:db8::1]:5335":       "[2001:db8::1]:5335",
-		"fe80::1%eth0":             "[fe80::1%eth0]:53",
-		"::ffff:192.0.2.1":         "192.0.2.1:53",
-		"Unbound":                  "unbound:53",
-		"unbound:5335":             "unbound:5335",
-		"ns1.example.com.":         "ns1.example.com:53",
-		"docker_dns:53":            "docker_dns:53",
-		"a, b,,a:53 192.0.2.1\tb":  "a:53 b:53 192.0.2.1:53",
-		"":                         "-",
-		"tls://1.1.1.1":            "",
-		"https://dns.test/query":   "",
-		"udp://192.0.2.1":          "",
-		"192.0.2.256":              "",
-		"192.0.2":                  "",
-		"192.0.2.1:":               "",
-		"192.0.2.1:0":              "",
-		"192.0.2.1:65536":          "",
-		"192.0.2.1:dns":            "",
-		"[192.0.2.1":               "",
-		"[unbound]:53":             "",
-		"2001:db8::1:2:3:4:5:6:7":  "",
-		":53":                      "",
-		"a..b":                     "",
-		"bücher.example":           "",
-		strings.Repeat("a", 64):    "",
-		"good, tls://1.1.1.1, a:0": "",
+		"192.0.2.1":                 "192.0.2.1:53",
+		"192.0.2.1:5335":            "192.0.2.1:5335",
+		"2001:DB8::1":               "[2001:db8::1]:53",
+		"[2001:db8::1]":             "[2001:db8::1]:53",
+		"[2001:db8::1]:5335":        "[2001:db8::1]:5335",
+		"fe80::1%eth0":              "[fe80::1%eth0]:53",
+		"::ffff:192.0.2.1":          "192.0.2.1:53",
+		"Unbound":                   "unbound:53",
+		"unbound:5335":              "unbound:5335",
+		"ns1.example.com.":          "ns1.example.com:53",
+		"docker_dns:53":             "docker_dns:53",
+		"a, b,,a:53 192.0.2.1\tb":   "a:53 b:53 192.0.2.1:53",
+		"":                          "-",
+		"tls://1.1.1.1":             "tls://1.1.1.1:853",
+		"TLS://Dns.Test:8853":       "tls://dns.test:8853",
+		"tls://192.0.2.1#dns.test":  "tls://192.0.2.1:853",
+		"https://dns.test/query":    "https://dns.test:443/query",
+		"https://[::1]:8443/a/b":    "https://[::1]:8443/a/b",
+		"tls://":                    "",
+		"tls://a#":                  "",
+		"tls://a/b":                 "",
+		"https://dns.test":          "",
+		"https://dns.test/":         "",
+		"https://a/dns-query{?dns}": "",
+		"https://u@a/dns-query":     "",
+		"http://a/dns-query":        "",
+		"udp://192.0.2.1":           "",
+		"192.0.2.256":               "",
+		"192.0.2":                   "",
+		"192.0.2.1:":                "",
+		"192.0.2.1:0":               "",
+		"192.0.2.1:65536":           "",
+		"192.0.2.1:dns":             "",
+		"[192.0.2.1":                "",
+		"[unbound]:53":              "",
+		"2001:db8::1:2:3:4:5:6:7":   "",
+		":53":                       "",
+		"a..b":                      "",
+		"bücher.example":            "",
+		strings.Repeat("a", 64):     "",
+		"good, udp://a, a:0":        "",
 	}
 	for in, want := range tests {
 		got, err := parseUpstreams([]string{in})
@@ -61,17 +72,6 @@ func TestUpstreamForms(t *testing.T) {
 			if s := strings.Join(words, " "); s != strings.Trim(want, "-") {
 				t.Errorf("%q: got %q, want %q", in, s, want)
 			}
-		}
-	}
-}
-
-func TestSecureUpstreamsAreNamedAsUnsupported(t *testing.T) {
-	for in, want := range map[string]string{
-		"tls://1.1.1.1":          `Upstreams: "tls://1.1.1.1" asks for DNS over TLS, which this version does not support`,
-		"https://dns.test/query": `Upstreams: "https://dns.test/query" asks for DNS over HTTPS, which this version does not support`,
-	} {
-		if _, err := New(Config{Upstreams: []string{in}}); err == nil || err.Error() != want {
-			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }

@@ -14,20 +14,50 @@ import (
 // maxUpstreams is what the set of tried upstreams of a question has bits for.
 const maxUpstreams = 64
 
+// scheme is how a nameserver is spoken to.
+type scheme uint8
+
+const (
+	schemeDNS   scheme = iota // datagrams, and TCP where they do not do
+	schemeTLS                 // DNS over TLS (RFC 7858)
+	schemeHTTPS               // DNS over HTTPS (RFC 8484)
+)
+
+// defaultPort and prefix are by scheme.
+var (
+	defaultPort = [...]uint16{schemeDNS: 53, schemeTLS: 853, schemeHTTPS: 443}
+	prefix      = [...]string{schemeDNS: "", schemeTLS: "tls://", schemeHTTPS: "https://"}
+)
+
 // endpoint is a nameserver as configured: an address, or a host name still to
 // be looked up.
 type endpoint struct {
-	addr netip.Addr // invalid when host is a name
-	host string     // lower case, no trailing dot
-	port uint16
+	scheme scheme
+	addr   netip.Addr // invalid when host is a name
+	host   string     // lower case, no trailing dot
+	port   uint16
+	path   string // of an https URL
+	name   string // that its certificate must have; host if empty
 }
 
-// String returns the host:port or [IPv6]:port form.
+// String returns the host:port or [IPv6]:port form, or a URL.
 func (e endpoint) String() string {
-	return net.JoinHostPort(e.host, strconv.Itoa(int(e.port)))
+	return prefix[e.scheme] + hostPort(e.host, e.port) + e.path
 }
 
-const upstreamHint = "write a nameserver as host, host:port, 192.0.2.1:53 or [2001:db8::1]:53"
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// certified returns the name, or address, that the server's certificate must have.
+func (e endpoint) certified() string {
+	if e.name != "" {
+		return e.name
+	}
+	return e.host
+}
+
+const upstreamHint = "write a nameserver as host, host:port, 192.0.2.1:53, [2001:db8::1]:53, tls://host or https://host/dns-query"
 
 func isListSeparator(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' }
 
@@ -56,21 +86,41 @@ func parseUpstreams(entries []string) ([]endpoint, error) {
 }
 
 func parseEndpoint(s string) (endpoint, error) {
-	refuse := func(rule string) (endpoint, error) {
-		return endpoint{}, &ConfigError{"Upstreams", s, rule, upstreamHint}
+	kind, rest, url := strings.Cut(s, "://")
+	if !url {
+		return parseHost(s, s, schemeDNS)
 	}
-	if scheme, _, ok := strings.Cut(s, "://"); ok {
-		switch strings.ToLower(scheme) {
-		case "tls":
-			return refuse("asks for DNS over TLS, which this version does not support")
-		case "https":
-			return refuse("asks for DNS over HTTPS, which this version does not support")
+	switch strings.ToLower(kind) {
+	case "tls":
+		rest, name, named := strings.Cut(rest, "#")
+		e, err := parseHost(s, rest, schemeTLS)
+		if canonical, ok := canonicalName(name); named && err == nil {
+			if !ok || canonical == "." {
+				return endpoint{}, &ConfigError{"Upstreams", s, "has no host name after its #", upstreamHint}
+			}
+			e.name = strings.TrimSuffix(canonical, ".")
 		}
-		return refuse("has a scheme; only plain DNS over UDP and TCP is supported by this version")
+		return e, err
+	case "https":
+		host, path, _ := strings.Cut(rest, "/")
+		if path == "" || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#{}", r) }) {
+			return endpoint{}, &ConfigError{"Upstreams", s, "has no path, or one that typostream does not understand", upstreamHint}
+		}
+		e, err := parseHost(s, host, schemeHTTPS)
+		e.path = "/" + path
+		return e, err
 	}
-	host, port := s, uint16(53)
-	if bare, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(bare, "]") {
-		host = strings.TrimSuffix(bare, "]")
+	return endpoint{}, &ConfigError{"Upstreams", s, "is neither tls:// nor https://", upstreamHint}
+}
+
+// parseHost reads host, a part of the whole entry, which errors quote.
+func parseHost(entry, s string, kind scheme) (endpoint, error) {
+	refuse := func(rule string) (endpoint, error) {
+		return endpoint{}, &ConfigError{"Upstreams", entry, rule, upstreamHint}
+	}
+	host, port := s, defaultPort[kind]
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
 	} else if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
 		h, p, err := net.SplitHostPort(s)
 		if err != nil {
@@ -84,7 +134,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		addr = addr.Unmap()
-		return endpoint{addr, addr.String(), port}, nil
+		return endpoint{scheme: kind, addr: addr, host: addr.String(), port: port}, nil
 	}
 	if strings.HasPrefix(s, "[") {
 		return refuse("has no IPv6 address between its brackets")
@@ -93,7 +143,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	if !ok || name == "." || looksNumeric(host) {
 		return refuse("is neither an address nor a host name")
 	}
-	return endpoint{host: strings.TrimSuffix(name, "."), port: port}, nil
+	return endpoint{scheme: kind, host: strings.TrimSuffix(name, "."), port: port}, nil
 }
 
 // looksNumeric tells a mistyped IPv4 address (10.0.0.256, 1.2.3) from a host
@@ -117,7 +167,7 @@ func systemUpstreams(path string) ([]endpoint, error) {
 		if err != nil {
 			continue // as the C library does
 		}
-		e := endpoint{addr, addr.String(), 53}
+		e := endpoint{addr: addr, host: addr.String(), port: 53}
 		if !slices.Contains(all, e) {
 			all = append(all, e)
 		}

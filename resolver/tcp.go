@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -106,8 +107,10 @@ func (c *streams) verdict(ctx context.Context, err error) error {
 		return errTimeout
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, errUnreachable):
+		return err
 	}
-	return errUnreachable
+	return fmt.Errorf("%w: %w", errUnreachable, err)
 }
 
 // pick returns a connection that is ready, and whether it has answered before.

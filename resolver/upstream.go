@@ -51,6 +51,14 @@ type link struct {
 func (u *upstream) connect(addr netip.AddrPort) (*link, error) {
 	r := u.resolver
 	l := &link{resolver: r, addr: addr, text: addr.String()}
+	switch u.scheme {
+	case schemeTLS:
+		l.text, l.stream = u.String(), newStreams(r, r.cfg.Timeout, u.dialTLS(addr))
+		return l, nil
+	case schemeHTTPS:
+		l.text, l.stream = u.String(), u.newRequests(addr)
+		return l, nil
+	}
 	l.stream = newStreams(r, r.cfg.Timeout, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", l.text)
@@ -77,7 +85,9 @@ func (l *link) exchange(ctx context.Context, q *query, overTCP bool, timeout tim
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	l.resolver.meter.tcp.Inc()
+	if l.sockets[0] != nil {
+		l.resolver.meter.tcp.Inc()
+	}
 	l.resolver.meter.query(q.kind)
 	timed, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -89,7 +89,7 @@ func dnsOptions() []option {
 	return []option{
 		{
 			name: "nameservers", env: []string{"NAMESERVERS"},
-			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
+			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`, tls://HOST or https://HOST/dns-query; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
 		},
 		{
 			name: "threads", short: "t", env: []string{"THREADS"}, value: "512",

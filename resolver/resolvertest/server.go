@@ -23,6 +23,7 @@ type Server struct {
 	serving  sync.WaitGroup
 	closing  chan struct{}
 	once     sync.Once
+	secure   []func() // end what StartTLS and StartHTTPS began
 
 	mu    sync.Mutex
 	asked map[question]int
@@ -118,6 +119,9 @@ func (s *Server) Addr() string { return s.addr }
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closing)
+		for _, end := range s.secure {
+			end()
+		}
 		_ = s.udp.Shutdown() // both are running, so neither can fail
 		_ = s.tcp.Shutdown()
 		s.serving.Wait()
