@@ -80,7 +80,7 @@ func (r *Resolver) Check(ctx context.Context) error {
 			continue
 		}
 		u.adopt(f.link)
-		u.failures.Store(0)
+		u.breaker.reset(r.clock())
 		alive = append(alive, u)
 		helpful = helpful || settled(f.rcode)
 	}
@@ -224,7 +224,7 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	for _, wait := range []time.Duration{patience / 4, patience - patience/4} {
 		var rcode int
 		if rcode, err = u.ping(ctx, l, wait); err == nil {
-			u.resolver.meter.response(rcode)
+			u.meter.response(rcode)
 			return finding{link: l, rcode: rcode}
 		}
 		if !errors.Is(err, errTimeout) {

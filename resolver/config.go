@@ -23,6 +23,9 @@ const (
 	DefaultResolvConf  = "/etc/resolv.conf"
 )
 
+// maxQPS bounds Config.QPS.
+const maxQPS = 10_000_000
+
 // Config says whom to ask, for what, and how patiently. The zero value asks the
 // system's nameservers for everything.
 type Config struct {
@@ -47,9 +50,13 @@ type Config struct {
 	// most 20.
 	Attempts int
 	// Timeout is the longest wait for the answer to one try. The wait adapts to
-	// the measured round trip below that: at first 1 s, never under 200 ms,
+	// the measured round trip below that: at first 1 s, never under 60 ms,
 	// doubled on each retry (RFC 6298). Default 2.5 s, at most 1 min.
 	Timeout time.Duration
+	// QPS limits what is sent to all upstreams together, retries included, to so
+	// many queries a second: evenly, at most 10 ms worth of them at once. Default
+	// 0: as many as the upstreams answer. At most 10,000,000.
+	QPS int
 	// Roots vouch for the certificates of tls:// and https:// upstreams.
 	// Default: those of the system.
 	Roots *x509.CertPool
@@ -63,6 +70,8 @@ type Config struct {
 	// For tests.
 	lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
 	patience     time.Duration // canaryTime
+	floor        time.Duration // minRTO
+	portable     bool          // use the wire of other systems
 	fallbackPort uint16        // where a nameserver with another port is tried when that port is silent; 53
 }
 
@@ -185,6 +194,12 @@ func (c Config) complete() (settings, error) {
 	}
 	if s.patience == 0 {
 		s.patience = canaryTime
+	}
+	if s.floor == 0 {
+		s.floor = minRTO
+	}
+	if s.QPS < 0 || s.QPS > maxQPS {
+		faults = append(faults, &ConfigError{"QPS", fmt.Sprint(s.QPS), fmt.Sprintf("is not between 0 and %d", maxQPS), ""})
 	}
 	if s.fallbackPort == 0 {
 		s.fallbackPort = 53

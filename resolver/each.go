@@ -21,28 +21,55 @@ import (
 // sequence that waits for input.
 func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(T) string, fn func(T, Answer) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(r.cfg.Concurrency)
 	var serial sync.Mutex
 	var fnErr error // under serial
-	skipped := false
+	// The goroutines stay for the next item: a new one each time would grow its
+	// stack again, which costs as much as the rest of an answer.
+	queue := make(chan T)
+	work := func(item T) error {
+		answer, err := r.Resolve(groupCtx, name(item))
+		if err != nil {
+			return err
+		}
+		serial.Lock()
+		defer serial.Unlock()
+		if fnErr == nil {
+			fnErr = fn(item, answer)
+		}
+		return fnErr
+	}
+	skipped, workers := false, 0
 	for item := range items {
 		if groupCtx.Err() != nil || r.life.Err() != nil {
 			skipped = true
 			break
 		}
-		group.Go(func() error {
-			answer, err := r.Resolve(groupCtx, name(item))
-			if err != nil {
+		select {
+		case queue <- item:
+			continue
+		default:
+		}
+		if workers < r.cfg.Concurrency {
+			workers++
+			group.Go(func() error {
+				err := work(item)
+				for err == nil {
+					item, ok := <-queue
+					if !ok {
+						break
+					}
+					err = work(item)
+				}
 				return err
-			}
-			serial.Lock()
-			defer serial.Unlock()
-			if fnErr == nil {
-				fnErr = fn(item, answer)
-			}
-			return fnErr
-		})
+			})
+			continue
+		}
+		select {
+		case queue <- item:
+		case <-groupCtx.Done():
+		}
 	}
+	close(queue)
 	err := group.Wait()
 	switch {
 	case fnErr != nil:

@@ -39,7 +39,7 @@ func (u *upstream) newRequests(addr netip.AddrPort) *requests {
 	protocols.SetHTTP2(true)
 	c := &requests{
 		url:   (&url.URL{Scheme: "https", Host: hostPort(u.certified(), u.port), Path: u.path}).String(),
-		meter: r.meter,
+		meter: u.meter,
 	}
 	c.life, c.end = context.WithCancel(r.life)
 	c.transport = &http.Transport{

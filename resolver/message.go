@@ -79,12 +79,21 @@ func answersQuestion(b, packet []byte, end int) bool {
 		rcode := int(b[3] & maskRCode)
 		return len(b) == headerLen && b[4]|b[5] == 0 && (rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented)
 	}
+	if string(b[headerLen:end]) == string(packet[headerLen:end]) {
+		return true // nearly always
+	}
 	for i := headerLen; i < end-4; i++ {
 		if lower(b[i]) != lower(packet[i]) {
 			return false
 		}
 	}
 	return string(b[end-4:end]) == string(packet[end-4:end])
+}
+
+// sameQuestion reports whether the name in b, which answersQuestion accepts, has
+// its letters in the case that was sent.
+func sameQuestion(b, packet []byte, end int) bool {
+	return string(b[headerLen:end-4]) == string(packet[headerLen:end-4])
 }
 
 // lower folds ASCII letters. The length byte of a label is at most 63 and so
@@ -139,7 +148,9 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 		}
 		off = next
 	}
-	r.collect(rrs, name, t)
+	if len(rrs) > 0 {
+		r.collect(rrs, name, t)
+	}
 	return r, nil
 }
 
@@ -179,9 +190,6 @@ func skipRecord(msg []byte, off int) (kind uint16, ttl uint32, next int, ok bool
 // collect follows the CNAME chain from name and keeps the records of type t
 // that one of its names owns.
 func (r *reply) collect(rrs []dns.RR, name string, t Type) {
-	if len(rrs) == 0 {
-		return
-	}
 	owners := []string{name}
 	for len(owners) <= maxAliases {
 		target := ""

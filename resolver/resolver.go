@@ -23,7 +23,8 @@ type Resolver struct {
 	active   atomic.Pointer[[]*upstream] // all, less those that Check left out
 	turn     atomic.Uint32
 	queries  sync.Pool
-	meter    *meter
+	pace     *pace
+	wiring   wiring
 	start    time.Time
 	checking sync.Mutex
 
@@ -45,14 +46,15 @@ func New(cfg Config) (*Resolver, error) {
 		cfg:     set,
 		queries: sync.Pool{New: func() any { return newQuery() }},
 		start:   time.Now(),
+		pace:    newPace(set.QPS),
 	}
-	r.watch = &sweeper{clock: r.clock, wake: make(chan struct{}, 1), running: &r.running, sockets: map[*socket]struct{}{}}
+	r.watch = &sweeper{wake: make(chan struct{}, 1), running: &r.running}
 	r.life, r.end = context.WithCancel(context.Background())
 	for _, e := range set.endpoints {
-		r.all = append(r.all, &upstream{endpoint: e, resolver: r})
+		r.all = append(r.all, &upstream{endpoint: e, resolver: r, meter: new(meter)})
 	}
 	r.active.Store(&r.all)
-	r.meter = newMeter()
+	r.wiring.portable = set.portable
 	r.running.Go(func() { r.watch.run(r.life) })
 	return r, nil
 }

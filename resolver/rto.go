@@ -1,47 +1,39 @@
 package resolver
 
-import (
-	"sync"
-	"sync/atomic"
-	"time"
-)
+import "time"
 
-// Of RFC 6298; the floor is lower than its 1 s because a lost DNS datagram
+// Of RFC 6298; the floor is far lower than its 1 s because a lost DNS datagram
 // costs a query, not a congested stream.
 const (
 	firstRTO = time.Second
-	minRTO   = 200 * time.Millisecond
+	minRTO   = 60 * time.Millisecond
 )
 
-// estimator keeps the smoothed round trip of one upstream and derives the
+// estimator keeps the smoothed round trip to one server and derives the
 // retransmission time-out from it (RFC 6298 section 2). Every try has an ID of
-// its own, so a sample is never ambiguous (Karn's problem does not arise).
+// its own, so a sample is never ambiguous (Karn's problem does not arise), and
+// late answers count too. Not safe for concurrent use.
 type estimator struct {
-	mu           sync.Mutex
 	srtt, rttvar time.Duration
-	rto          atomic.Int64 // 0 until the first sample
+	rto          time.Duration // 0 until the first sample
+	floor        time.Duration
 }
 
-// observe takes one round trip. Under contention a sample is skipped: there
-// are more than enough.
+// observe takes one round trip.
 func (e *estimator) observe(rtt time.Duration) {
-	if !e.mu.TryLock() {
-		return
-	}
-	defer e.mu.Unlock()
-	if e.srtt == 0 {
+	if e.rto == 0 {
 		e.srtt, e.rttvar = rtt, rtt/2
 	} else {
 		e.rttvar += ((e.srtt - rtt).Abs() - e.rttvar) / 4
 		e.srtt += (rtt - e.srtt) / 8
 	}
-	e.rto.Store(int64(max(e.srtt+4*e.rttvar, minRTO)))
+	e.rto = max(e.srtt+4*e.rttvar, e.floor)
 }
 
 // timeout returns how long to wait for an answer after so many unanswered
 // tries of the same question, never more than limit.
 func (e *estimator) timeout(unanswered int, limit time.Duration) time.Duration {
-	rto := time.Duration(e.rto.Load())
+	rto := e.rto
 	if rto == 0 {
 		rto = firstRTO
 	}

@@ -2,36 +2,33 @@ package resolver
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 )
 
 // sweepEvery is how much later than due a time-out may be noticed.
-const sweepEvery = 10 * time.Millisecond
+const sweepEvery = 5 * time.Millisecond
 
-// sweeper ends overdue queries on all open sockets: one goroutine instead of a
-// timer for each query. It sleeps while nothing is in flight.
+// sweeper ends overdue queries of all flows: one goroutine instead of a timer
+// for each query. It sleeps while nothing is in flight.
 type sweeper struct {
-	clock func() time.Duration
-	wake  chan struct{} // holds one: a socket went from idle to busy
-
+	wake    chan struct{}   // holds one: a flow went from idle to busy
 	running *sync.WaitGroup // everything that Resolver.Close waits for
 
-	mu      sync.Mutex
-	sockets map[*socket]struct{} // nil after closeAll
+	mu     sync.Mutex
+	closed bool
+	flows  []*flow // never changed in place
 }
 
-// add starts watching s and runs its reader; false after closeAll.
-func (w *sweeper) add(s *socket, run func()) bool {
+// add starts watching f; false after closeAll.
+func (w *sweeper) add(f *flow) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.sockets == nil {
+	if w.closed {
 		return false
 	}
-	w.sockets[s] = struct{}{}
-	run()
+	w.flows = append(slices.Clip(w.flows), f)
 	return true
 }
 
@@ -39,27 +36,27 @@ func (w *sweeper) add(s *socket, run func()) bool {
 func (w *sweeper) spawn(run func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.sockets == nil {
+	if w.closed {
 		return false
 	}
 	w.running.Go(run)
 	return true
 }
 
-func (w *sweeper) drop(s *socket) {
+func (w *sweeper) drop(f *flow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.sockets, s)
+	w.flows = without(w.flows, f)
 }
 
-// closeAll closes every socket and lets no other be added.
+// closeAll closes every flow and lets no other be added.
 func (w *sweeper) closeAll() {
 	w.mu.Lock()
-	sockets := slices.Collect(maps.Keys(w.sockets))
-	w.sockets = nil
+	w.closed = true
+	flows := w.flows
 	w.mu.Unlock()
-	for _, s := range sockets {
-		s.close()
+	for _, f := range flows {
+		f.close()
 	}
 }
 
@@ -87,21 +84,33 @@ func (w *sweeper) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				busy = w.sweep(w.clock())
+				busy = w.sweep()
 			}
 		}
 	}
 }
 
-// sweep reports whether anything is left in flight. A socket that becomes busy
+// sweep reports whether anything is left to watch. A flow that becomes busy
 // behind its back has notified, so nothing is missed.
-func (w *sweeper) sweep(now time.Duration) (busy bool) {
+func (w *sweeper) sweep() (busy bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for s := range w.sockets {
-		if s.sweep(now) {
+	flows := w.flows
+	w.mu.Unlock()
+	for _, f := range flows {
+		if f.sweep() {
 			busy = true
 		}
 	}
 	return busy
+}
+
+// without returns list less one element, in memory of its own.
+func without[T comparable](list []T, gone T) []T {
+	rest := make([]T, 0, len(list))
+	for _, e := range list {
+		if e != gone {
+			rest = append(rest, e)
+		}
+	}
+	return rest
 }

@@ -50,9 +50,9 @@ type streams struct {
 // newStreams returns a carrier over connections that dial makes; dial gets at
 // most patient for it. Its goroutines end after close, and Resolver.Close waits
 // for them.
-func newStreams(r *Resolver, patient time.Duration, dial func(context.Context) (net.Conn, error)) *streams {
-	c := &streams{dial: dial, patient: patient, meter: r.meter, watch: r.watch}
-	c.life, c.end = context.WithCancel(r.life)
+func newStreams(u *upstream, patient time.Duration, dial func(context.Context) (net.Conn, error)) *streams {
+	c := &streams{dial: dial, patient: patient, meter: u.meter, watch: u.resolver.watch}
+	c.life, c.end = context.WithCancel(u.resolver.life)
 	return c
 }
 
@@ -239,9 +239,15 @@ func (s *stream) exchange(ctx context.Context, q *query) error {
 		q.answer = append(q.answer[:0], message...)
 		return nil
 	case <-s.lost:
-		return errUnreachable
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	select {
+	case message := <-w.answer: // the last thing that came
+		q.answer = append(q.answer[:0], message...)
+		return nil
+	default:
+		return errUnreachable
 	}
 }
 

@@ -61,7 +61,7 @@ func answerEmpty(w io.Writer, query []byte) {
 func carrierTo(t *testing.T, addr string) (*Resolver, *streams) {
 	t.Helper()
 	r, _ := newLogged(t, Config{Upstreams: []string{addr}})
-	c := newStreams(r, time.Minute, func(ctx context.Context) (net.Conn, error) {
+	c := newStreams(r.all[0], time.Minute, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", addr)
 	})

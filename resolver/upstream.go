@@ -13,96 +13,123 @@ import (
 )
 
 const (
-	socketsPerLink = 2
-	// An upstream with so many failures in a row is tried after the others,
-	// except for one question a second that finds out whether it is back.
-	unhealthyAfter = 3
-	probeEvery     = time.Second
 	// So many refusals of EDNS with success without it, and EDNS stays off.
 	ednsFaultLimit = 3
+	// So many answers whose question came back in another case, unless far more
+	// came back as they were, and the case is random no longer.
+	caseFaultLimit = 3
+	caseFaultShare = 16
+	// A refused TCP connection is not tried again so soon.
+	noTCPTime = time.Minute
 )
 
 // upstream is one configured nameserver and what has been learnt about it.
 type upstream struct {
 	endpoint
 	resolver *Resolver
+	meter    *meter
+	breaker  breaker
 
-	link     atomic.Pointer[link] // nil until first used
-	opening  sync.Mutex
-	rto      estimator
-	failures atomic.Int32 // unanswered tries in a row
-	probeAt  atomic.Int64 // r.clock when an unhealthy upstream may be asked first again
-	edns     atomic.Int32 // refusals of EDNS
-	told     string       // what Check last logged about it; under Resolver.checking
+	link    atomic.Pointer[link] // nil until first used
+	opening sync.Mutex
+	told    string // what Check last logged about it; under Resolver.checking
+
+	edns      atomic.Int32  // refusals of EDNS
+	caseKept  atomic.Uint64 // answers that repeat the letters' case
+	caseLost  atomic.Uint64 // answers that do not
+	noTCP     atomic.Int64  // until then TCP is not tried; 0 for never refused
+	faults    atomic.Uint64 // smoothed share of useless tries, in units of 2^-16
+	streamRTT atomic.Int64  // smoothed time of an exchange over a connection
 }
 
-// link is what leads to one address: sockets, and connections for what they
-// cannot do. An upstream without datagrams has no sockets.
+// link is what leads to one address: datagrams, and connections for what those
+// cannot do. An upstream without datagrams has no flow.
 type link struct {
-	resolver *Resolver
+	upstream *upstream
 	addr     netip.AddrPort
 	text     string // of addr
-	sockets  [socketsPerLink]*socket
+	flow     *flow
 	stream   carrier
-	turn     atomic.Uint32
 }
 
 // connect opens a link to one address of u.
 func (u *upstream) connect(addr netip.AddrPort) (*link, error) {
 	r := u.resolver
-	l := &link{resolver: r, addr: addr, text: addr.String()}
+	l := &link{upstream: u, addr: addr, text: addr.String()}
 	switch u.scheme {
 	case schemeTLS:
-		l.text, l.stream = u.String(), newStreams(r, r.cfg.Timeout, u.dialTLS(addr))
+		l.text, l.stream = u.String(), newStreams(u, r.cfg.Timeout, u.dialTLS(addr))
 		return l, nil
 	case schemeHTTPS:
 		l.text, l.stream = u.String(), u.newRequests(addr)
 		return l, nil
 	}
-	l.stream = newStreams(r, r.cfg.Timeout, func(ctx context.Context) (net.Conn, error) {
+	flow, err := openFlow(addr, u)
+	if err != nil {
+		return nil, err
+	}
+	l.flow = flow
+	l.stream = newStreams(u, r.cfg.Timeout, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", l.text)
 	})
-	for i := range l.sockets {
-		s, err := openSocket(addr, r)
-		if err != nil {
-			l.close()
-			return nil, err
-		}
-		l.sockets[i] = s
-	}
 	return l, nil
 }
 
-// exchange sends q and waits for its answer, over a connection if overTCP or if
-// the link has no sockets. On nil q.answer is a reply to exactly that question.
-// Otherwise it returns errTimeout, errUnreachable, errMalformed, ErrClosed or
-// the context's error.
+// exchange makes one try that waits for timeout, over a connection if overTCP or
+// if the link has no datagrams. On nil q.answer is a reply to exactly that
+// question. Otherwise it returns errTimeout, errUnreachable, errMalformed,
+// ErrClosed, errForged or the context's error.
 func (l *link) exchange(ctx context.Context, q *query, overTCP bool, timeout time.Duration) error {
-	if s := l.sockets[l.turn.Add(1)%socketsPerLink]; s != nil && !overTCP {
-		return s.exchange(ctx, q, timeout)
+	if l.flow == nil || overTCP {
+		return l.overStream(ctx, q, timeout)
 	}
-	if err := ctx.Err(); err != nil {
+	q.ctx, q.fixed, q.patience = ctx, true, timeout
+	l.flow.start(q)
+	var err error
+	select {
+	case e := <-q.events:
+		err = e.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	l.flow.cancel(q)
+	q.drain()
+	return err
+}
+
+// overStream makes one try over a connection.
+func (l *link) overStream(ctx context.Context, q *query, timeout time.Duration) error {
+	u := l.upstream
+	if err := u.resolver.pace.wait(ctx, u.resolver.life); err != nil {
 		return err
 	}
-	if l.sockets[0] != nil {
-		l.resolver.meter.tcp.Inc()
+	if l.flow != nil {
+		u.meter.tcp.Add(1)
 	}
-	l.resolver.meter.query(q.kind)
+	u.meter.query(q.kind)
 	timed, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	q.sent = l.resolver.clock()
+	q.sent = u.resolver.clock()
 	err := l.stream.exchange(timed, q)
-	q.received = l.resolver.clock()
+	q.received = u.resolver.clock()
+	switch {
+	case err == nil:
+		took, old := int64(q.received-q.sent), u.streamRTT.Load()
+		if old != 0 {
+			took = old + (took-old)/8
+		}
+		u.streamRTT.Store(max(took, 1)) // a race loses a sample
+	case l.flow != nil && errors.Is(err, errUnreachable):
+		u.noTCP.Store(int64(q.received + noTCPTime))
+	}
 	return err
 }
 
 func (l *link) close() {
 	l.stream.close()
-	for _, s := range l.sockets {
-		if s != nil {
-			s.close()
-		}
+	if l.flow != nil {
+		l.flow.close()
 	}
 }
 
@@ -166,72 +193,57 @@ func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// healthy reports whether u is to be tried before the unhealthy ones.
-func (u *upstream) healthy(now time.Duration) bool {
-	if u.failures.Load() < unhealthyAfter {
-		return true
-	}
-	at := u.probeAt.Load()
-	return int64(now) >= at && u.probeAt.CompareAndSwap(at, int64(now+probeEvery))
+// wantsEDNS reports whether queries to u carry EDNS.
+func (u *upstream) wantsEDNS() bool { return u.edns.Load() < ednsFaultLimit }
+
+// wantsMixed reports whether queries to u have letters in random case.
+func (u *upstream) wantsMixed() bool {
+	lost := u.caseLost.Load()
+	return lost < caseFaultLimit || lost*caseFaultShare < u.caseKept.Load()
 }
 
-// note remembers the outcome of a try.
-func (u *upstream) note(answered bool) {
-	if answered {
-		if u.failures.Load() != 0 {
-			u.failures.Store(0)
-		}
-	} else if u.failures.Add(1) == unhealthyAfter {
-		u.probeAt.Store(int64(u.resolver.clock() + probeEvery))
+// offersTCP reports whether u is not known to refuse TCP.
+func (u *upstream) offersTCP(now time.Duration) bool { return int64(now) >= u.noTCP.Load() }
+
+// useful smooths the share of tries that brought nothing: silence, or a code
+// that says no more than that this server does not help.
+func (u *upstream) useful(yes bool) {
+	const one, weight = 1 << 16, 64
+	old := u.faults.Load()
+	if yes && old == 0 {
+		return
 	}
+	target := uint64(one)
+	if yes {
+		target = 0
+	}
+	u.faults.Store((old*(weight-1) + target) / weight) // a race loses a sample
 }
 
-// exchange makes one try for a question. A truncated answer is fetched again
-// over TCP, an answer that refuses EDNS is asked for again without it, both
-// within the same try. The address is that of the server, known even with an
-// error unless it could not be looked up.
-func (u *upstream) exchange(ctx context.Context, name string, t Type, overTCP bool, timeout time.Duration) (reply, string, error) {
-	l, err := u.open(ctx)
-	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-			return reply{}, u.String(), err
-		}
-		return reply{}, u.String(), errUnreachable
+// cost is what a question to u takes: the smoothed round trip, more when a
+// quarter of its window is in use, much more when it often brings nothing.
+func (u *upstream) cost() float64 {
+	const least = float64(time.Millisecond) // faster than that, all are alike
+	rtt, load := time.Duration(u.streamRTT.Load()), 0.0
+	if l := u.link.Load(); l != nil && l.flow != nil {
+		rtt, load = l.flow.state()
 	}
-	server := l.text
-	edns := u.edns.Load() < ednsFaultLimit
-	rep, err := u.try(ctx, l, name, t, edns, overTCP, timeout)
-	if err == nil && edns && refusesEDNS(rep.rcode) {
-		if rep, err = u.try(ctx, l, name, t, false, overTCP, timeout); err == nil && !refusesEDNS(rep.rcode) {
-			u.edns.Add(1)
-		}
+	if rtt == 0 {
+		return 0 // find out
 	}
-	return rep, server, err
+	share := float64(u.faults.Load()) / (1 << 16)
+	return max(float64(rtt), least) * (1 + 8*max(0, load-0.25)) * (1 + 50*share)
+}
+
+// firstWait is how long a first try waits for its answer.
+func (u *upstream) firstWait() time.Duration {
+	limit := u.resolver.cfg.Timeout
+	if l := u.link.Load(); l != nil && l.flow != nil {
+		return l.flow.wait(0)
+	}
+	return min(max(4*time.Duration(u.streamRTT.Load()), firstRTO), limit)
 }
 
 func refusesEDNS(rcode int) bool {
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
-}
-
-func (u *upstream) try(ctx context.Context, l *link, name string, t Type, edns, overTCP bool, timeout time.Duration) (reply, error) {
-	r := u.resolver
-	q := r.queries.Get().(*query)
-	defer r.queries.Put(q)
-	if err := q.set(name, t, edns); err != nil {
-		return reply{}, err
-	}
-	if !overTCP {
-		if err := l.exchange(ctx, q, false, timeout); err != nil {
-			return reply{}, err
-		}
-		u.rto.observe(q.received - q.sent)
-		rep, err := unpackAnswer(q.answer, q.end, name, t)
-		if err != nil || !rep.truncated {
-			return rep, err
-		}
-	}
-	if err := l.exchange(ctx, q, true, r.cfg.Timeout); err != nil {
-		return reply{}, err
-	}
-	return unpackAnswer(q.answer, q.end, name, t)
 }

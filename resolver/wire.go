@@ -1,65 +1,75 @@
 package resolver
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"time"
+	"sync/atomic"
 )
 
 const (
 	receiveBuffer = 4 << 20 // asked of the system for each socket
 	replyCost     = 832     // what the kernel charges to the buffer for a small reply
 	maxWindow     = 1 << 14 // a quarter of the IDs: a random free one is found at once
+	maxDatagram   = 2048    // more than EDNS allows the server to send
+	maxBatch      = 256     // datagrams handed to the kernel at a time
 )
 
 // wire moves datagrams through one connected UDP socket; being connected, the
-// kernel drops what comes from any other address. It knows nothing of DNS. A
-// faster one for a system (several datagrams a system call) replaces this file
-// by build tags and keeps these methods.
-type wire struct {
-	conn   *net.UDPConn
-	window int // replies that the receive buffer holds
+// kernel drops what comes from any other address. It knows nothing of DNS.
+// There are two: one that moves many datagrams in a system call, on Linux, and
+// one that works everywhere.
+type wire interface {
+	// send hands the packets to the kernel, by one goroutine at a time. What the
+	// kernel has no room for is lost, as it may be on the way. The error says
+	// that the peer cannot be reached; the rest was sent nevertheless.
+	send(out *outbox) error
+	// receive calls deliver with batches of datagrams until close; deliver must
+	// not keep the slices. It calls failed when the kernel reports that the peer
+	// cannot be reached (an ICMP message).
+	receive(deliver func([][]byte), failed func(error))
+	// capacity is how many replies the receive buffer holds.
+	capacity() int
+	// overflow is how many datagrams the kernel has dropped since it was full,
+	// as far as known.
+	overflow() uint64
+	close() error
 }
 
-func dialWire(addr netip.AddrPort) (*wire, error) {
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
-	if err != nil {
-		return nil, err
+// outbox collects packets by their length: those of one length can go to the
+// kernel as one (UDP_SEGMENT).
+type outbox struct {
+	bins [maxPacket + 1][]byte // packets of the index's length, one after the other
+	used []int                 // lengths, in the order of their first packet
+	n    int
+}
+
+func (o *outbox) add(packet []byte) {
+	l := len(packet)
+	if len(o.bins[l]) == 0 {
+		o.used = append(o.used, l)
+	}
+	o.bins[l] = append(o.bins[l], packet...)
+	o.n++
+}
+
+func (o *outbox) reset() {
+	for _, l := range o.used {
+		o.bins[l] = o.bins[l][:0]
+	}
+	o.used, o.n = o.used[:0], 0
+}
+
+// wiring says how sockets are opened; the zero value is the fastest way that
+// the system has.
+type wiring struct {
+	portable   bool        // use the wire that works everywhere
+	segmentOff atomic.Bool // UDP_SEGMENT is missing or has failed once
+}
+
+func dialUDP(addr netip.AddrPort) (conn *net.UDPConn, capacity int, err error) {
+	if conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr)); err != nil {
+		return nil, 0, err
 	}
 	size := growReceiveBuffer(conn, receiveBuffer)
-	return &wire{conn, min(max(size/replyCost, 1), maxWindow)}, nil
+	return conn, min(max(size/replyCost, 1), maxWindow), nil
 }
-
-// send hands one datagram to the kernel. Safe for concurrent use.
-func (w *wire) send(packet []byte) error {
-	_, err := w.conn.Write(packet)
-	return err
-}
-
-// receive calls deliver for each datagram until close; deliver must not keep
-// the slice. It calls failed when the kernel reports that the peer cannot be
-// reached (an ICMP message).
-func (w *wire) receive(deliver func([]byte), failed func(error)) {
-	buf := make([]byte, 4096) // three times what EDNS allows the server to send
-	row := 0
-	for {
-		n, err := w.conn.Read(buf)
-		switch {
-		case err == nil:
-			row = 0
-			deliver(buf[:n])
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			failed(err)
-			// Each report is delivered once, so a long row of them is a socket
-			// that is broken for good; do not spin on it.
-			if row++; row > 1000 {
-				time.Sleep(10 * time.Millisecond)
-			}
-		}
-	}
-}
-
-func (w *wire) close() error { return w.conn.Close() }

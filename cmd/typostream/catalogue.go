@@ -104,6 +104,10 @@ func dnsOptions() []option {
 			usage: "repeat a query without answer `N` times (default 4)", set: setRetries,
 		},
 		{
+			name: "qps", env: []string{"DNS_QPS"}, value: "0",
+			usage: "send at most `N` queries a second, all nameservers together; 0 for as many as they answer", set: count(0, 10_000_000, func(s *settings) *int { return &s.QPS }),
+		},
+		{
 			name: "max-unknown", env: []string{"MAX_UNKNOWN"}, value: "1%",
 			usage: "`SHARE` of names without a sure answer that a complete run may have", set: setMaxUnknown,
 		},

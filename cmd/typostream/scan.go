@@ -134,7 +134,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 // out which of its upstreams answer. No types means all.
 func newResolver(ctx context.Context, s *settings, log *slog.Logger, types ...resolver.Type) (*resolver.Resolver, error) {
 	r, err := resolver.New(resolver.Config{
-		Upstreams: s.Nameservers, Types: types, Concurrency: s.Threads, Attempts: s.DNSAttempts, Timeout: s.DNSTimeout, Log: log,
+		Upstreams: s.Nameservers, Types: types, Concurrency: s.Threads, Attempts: s.DNSAttempts, Timeout: s.DNSTimeout, QPS: s.QPS, Log: log,
 	})
 	if err != nil {
 		return nil, s.resolverFault(err)
@@ -153,7 +153,7 @@ func (s *settings) resolverFault(err error) error {
 	if !errors.As(err, &fault) {
 		return err
 	}
-	names := map[string]string{"Upstreams": "nameservers", "Concurrency": "threads", "Attempts": "dns-retries", "Timeout": "dns-timeout", "Types": "types"}
+	names := map[string]string{"Upstreams": "nameservers", "Concurrency": "threads", "Attempts": "dns-retries", "Timeout": "dns-timeout", "QPS": "qps", "Types": "types"}
 	from, known := s.sources[names[fault.Field]]
 	if !known || from.kind == "default" {
 		return usagef("", "%w", err)

@@ -38,6 +38,7 @@ type settings struct {
 	Nameservers []string // empty: the system's
 	Threads     int      // names asked about at once
 	DNSTimeout  time.Duration
+	QPS         int
 	DNSAttempts int // 0: the resolver's own number
 	MaxUnknown  float64
 

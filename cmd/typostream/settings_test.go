@@ -32,10 +32,10 @@ func TestWrongValues(t *testing.T) {
 	wrong := map[string]string{
 		"kafka": "maybe", "create-topics": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
 		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
-		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "max-unknown": "2", "mode": "twice",
 		"process-csv": "y", "limit": "0", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
+		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "max-unknown": "2", "mode": "twice",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
@@ -74,10 +74,10 @@ func TestWrongValues(t *testing.T) {
 func TestSources(t *testing.T) {
 	other := map[string]string{
 		"kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
-		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "max-unknown": "2%", "mode": "oneshot",
 		"process-csv": "false", "limit": "7", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
+		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "max-unknown": "2%", "mode": "oneshot",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {
