@@ -35,7 +35,6 @@ const attemptsForTCP = 3
 // that takes its time.
 func (r *Resolver) ask(ctx context.Context, name string, t Type) (outcome, error) {
 	in := inquiry{r: r, ctx: ctx, name: name, kind: t, out: outcome{reply: reply{rcode: rcodeNone}}}
-	in.tries = in.few[:0]
 	defer in.finish()
 	in.queue = r.order()
 	for !in.done && in.unanswered < r.cfg.Attempts && len(in.queue) > 0 {
@@ -68,10 +67,10 @@ type inquiry struct {
 	plainCase   bool      // no random case: the server does not keep it, and has no TCP
 
 	events    chan event // of all tries
-	tries     []*query   // what is to be taken back
-	few       [2]*query
-	current   *query // the latest try; nil when its outcome asks for the next
-	streaming int    // tries over connections under way
+	shared    bool       // events is not the first try's own
+	tries     *query     // what is to be taken back, the latest first
+	current   *query     // the latest try; nil when its outcome asks for the next
+	streaming int        // tries over connections under way
 	stop      context.CancelFunc
 }
 
@@ -104,13 +103,10 @@ func (in *inquiry) send(u *upstream, overTCP, edns bool) error {
 		r.queries.Put(q)
 		return err
 	}
-	if in.events == nil {
-		in.events = q.own
-	}
-	q.events, q.ctx, q.try, q.server, q.text = in.events, in.ctx, in.unanswered, u, l.text
+	q.ctx, q.try, q.server, q.text = in.ctx, in.unanswered, u, l.text
 	q.edns, q.streamed, q.flow = edns, overTCP || l.flow == nil, l.flow
-	in.tries = append(in.tries, q)
-	in.current = q
+	q.events = in.mailbox(q)
+	q.older, in.tries, in.current = in.tries, q, q
 	if !q.streamed {
 		q.mixed = u.wantsMixed() && !in.plainCase
 		l.flow.start(q)
@@ -124,6 +120,23 @@ func (in *inquiry) send(u *upstream, overTCP, edns bool) error {
 	in.streaming++
 	go func() { q.events <- event{q, l.overStream(ctx, q, r.cfg.Timeout)} }()
 	return nil
+}
+
+// mailbox returns where the events of a new try go: to its own channel, but
+// with more tries than one to one with room for all.
+func (in *inquiry) mailbox(q *query) chan event {
+	switch {
+	case in.shared:
+	case in.tries == nil && !q.streamed:
+		in.events = q.own
+	default:
+		in.shared = true
+		in.events = make(chan event, 4*(in.r.cfg.Attempts+1))
+		if first := in.tries; first != nil {
+			first.flow.redirect(first, in.events)
+		}
+	}
+	return in.events
 }
 
 // listen waits for what becomes of the tries.
@@ -251,14 +264,16 @@ func (in *inquiry) finish() {
 			in.streaming--
 		}
 	}
-	for _, q := range in.tries {
-		if q.flow != nil && !q.streamed && (len(in.tries) > 1 || !in.done) {
+	alone := in.done && in.tries.older == nil // its answer was its last event
+	for q := in.tries; q != nil; {
+		if !alone && !q.streamed {
 			q.flow.cancel(q)
+			q.drain()
 		}
-	}
-	for _, q := range in.tries {
-		q.drain()
+		older := q.older
+		q.older = nil
 		in.r.queries.Put(q)
+		q = older
 	}
 }
 

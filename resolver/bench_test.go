@@ -23,7 +23,7 @@ func respond(conn net.PacketConn) {
 		end := 12 + slices.Index(buf[12:n], 0) + 5
 		b := buf[:end]
 		b[2], b[3], b[11] = 0x84, 0x83, 0
-		if b[13] == 'r' {
+		if b[13]|0x20 == 'r' {
 			b[3] = 0x80
 			if b[end-3] == 1 {
 				b[7] = 1

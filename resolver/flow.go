@@ -121,6 +121,21 @@ func (f *flow) cancel(q *query) {
 	}
 }
 
+// redirect sends what becomes of q elsewhere, what is not yet read included.
+func (f *flow) redirect(q *query, events chan event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q.events = events
+	for {
+		select {
+		case e := <-q.own:
+			events <- e
+		default:
+			return
+		}
+	}
+}
+
 // wakeWriter is called when there is something in line or room for it.
 func (f *flow) wakeWriter() {
 	if f.idle && f.inFlight < f.room() && f.again.n+f.fresh.n > 0 {

@@ -46,8 +46,9 @@ func packQuery(dst []byte, name string, t Type, edns bool) (packet []byte, end i
 	clear(b[:headerLen])
 	b[2] = bitRD
 	b[5] = 1 // QDCOUNT
-	end, err = dns.PackDomainName(name, b, headerLen, nil, false)
-	if err != nil {
+	if end = packPlain(b[headerLen:], name); end > 0 {
+		end += headerLen
+	} else if end, err = dns.PackDomainName(name, b, headerLen, nil, false); err != nil {
 		return nil, 0, fmt.Errorf("pack %q: %w", name, err)
 	}
 	binary.BigEndian.PutUint16(b[end:], uint16(t))
@@ -60,6 +61,34 @@ func packQuery(dst []byte, name string, t Type, edns bool) (packet []byte, end i
 			0, 0, 0, 0, 0, 0) // extended RCODE, version, flags, RDLENGTH
 	}
 	return b, end, nil
+}
+
+// packPlain writes a name with trailing dot to b and returns its length in wire
+// format; 0 for one with escapes or that is no name, which is left to the codec.
+func packPlain(b []byte, name string) int {
+	if len(name) < 2 || len(name) > 254 {
+		return 0
+	}
+	start := 0 // of the label; its length goes before it
+	for i := range len(name) {
+		switch c := name[i]; c {
+		case '.':
+			if i == start || i-start > 63 {
+				return 0
+			}
+			b[start] = byte(i - start)
+			start = i + 1
+		case '\\':
+			return 0
+		default:
+			b[i+1] = c
+		}
+	}
+	if start != len(name) {
+		return 0
+	}
+	b[start] = 0
+	return start + 1
 }
 
 // messageID returns the ID of a message that is at least a header.
@@ -272,9 +301,13 @@ func hostText(name string) string {
 
 // rcodeName returns the mnemonic, or "RCODE23" for one that has none.
 func rcodeName(rcode int) string {
-	switch rcode {
+	switch rcode { // the frequent ones without a look into the table
 	case rcodeNone:
 		return ""
+	case dns.RcodeNameError:
+		return "NXDOMAIN"
+	case dns.RcodeSuccess:
+		return "NOERROR"
 	case dns.RcodeBadVers:
 		return "BADVERS" // the codec's table has the TSIG meaning of 16
 	}

@@ -278,3 +278,18 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+func TestPlainNamesArePackedAsTheCodecDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching(`([a-c\-_\\.0-9]{0,70}\.){0,5}`).Draw(t, "name")
+		var got, want [300]byte
+		n := packPlain(got[:], name)
+		end, err := dns.PackDomainName(name, want[:], 0, nil, false)
+		if n > 0 && (err != nil || n != end || got != want) {
+			t.Errorf("%q: %d bytes, the codec has %d, %v", name, n, end, err)
+		}
+		if n == 0 && err == nil && name != "." && name != "" && !strings.Contains(name, `\`) {
+			t.Errorf("%q is left to the codec", name)
+		}
+	})
+}

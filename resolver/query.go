@@ -13,10 +13,6 @@ var (
 	errCase        = errors.New("the letters of the question came back in another case")
 )
 
-// maxTries bounds Config.Attempts, and with the tries that do not count twice
-// that.
-const maxTries = 20
-
 // query is one try: a packet on its way and the place for its answer. Queries
 // are reused; buffers stay with them. What is below the first group belongs to
 // the flow as long as the query is in it.
@@ -39,7 +35,8 @@ type query struct {
 	// events gets the query when its err has become known: nil for an answer,
 	// errTimeout when it is overdue. An answer may still follow errTimeout.
 	events chan event
-	own    chan event // what events is for a question's first try
+	own    chan event // room for the events of one try
+	older  *query     // the try of the same question before
 
 	in         *queue // of the flow; nil when not in it
 	prev, next *query
@@ -57,7 +54,7 @@ type event struct {
 }
 
 func newQuery() *query {
-	own := make(chan event, 4*maxTries)
+	own := make(chan event, 2)
 	return &query{packet: make([]byte, 0, maxPacket), answer: make([]byte, 0, 512), own: own, events: own}
 }
 
