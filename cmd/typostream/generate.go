@@ -143,7 +143,7 @@ func closing(c io.Closer, err *error) {
 	}
 }
 
-func flushing(w *bufio.Writer, err *error) {
+func flushing(w interface{ Flush() error }, err *error) {
 	if e := w.Flush(); e != nil && *err == nil {
 		*err = e
 	}

@@ -63,7 +63,7 @@ func resolveCommand(t *terminal) *cli.Command {
 			return err
 		}
 		defer closing(out, &err)
-		w := bufio.NewWriterSize(out, 64<<10)
+		w := newPromptWriter(out)
 		defer flushing(w, &err)
 		return t.resolveNames(ctx, s, resolve, &nameReader{t: t, r: in, name: name}, w)
 	})
@@ -83,9 +83,8 @@ type answerLine struct {
 	Server string   `json:"server"`
 }
 
-func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Resolver, names *nameReader, w *bufio.Writer) error {
+func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Resolver, names *nameReader, w *promptWriter) error {
 	begun := time.Now()
-	live := isTerminal(t.stdout) // a person sees each answer at once
 	asked, found, unknown := 0, 0, 0
 	err := resolver.Each(ctx, r, names.all(), func(name string) string { return name }, func(name string, a resolver.Answer) error {
 		asked++
@@ -102,13 +101,8 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(append(line, '\n')); err != nil {
-			return err
-		}
-		if live {
-			return w.Flush()
-		}
-		return nil
+		_, err = w.Write(append(line, '\n'))
+		return err
 	})
 	tally := &names.tally
 	if err == nil {
