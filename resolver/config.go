@@ -46,8 +46,9 @@ type Config struct {
 	// Attempts is the number of tries for one question over all upstreams
 	// together before it is given up. From 3 on, the last one goes over TCP.
 	// A try that was answered with an error code (SERVFAIL, REFUSED, …) does
-	// not count: that upstream is not asked this question again. Default 5, at
-	// most 20.
+	// not count: that upstream is not asked this question again. Nor do tries
+	// that were lost because more was sent than the upstream takes, up to as many
+	// again. Default 5, at most 20.
 	Attempts int
 	// Timeout is the longest wait for the answer to one try. The wait adapts to
 	// the measured round trip below that: at first 1 s, never under 60 ms,
@@ -71,8 +72,10 @@ type Config struct {
 	lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
 	patience     time.Duration // canaryTime
 	floor        time.Duration // minRTO
-	portable     bool          // use the wire of other systems
-	fallbackPort uint16        // where a nameserver with another port is tried when that port is silent; 53
+	dial         func(netip.AddrPort) (wire, error)
+	dialTCP      func() (net.Conn, error)
+	portable     bool   // use the wire of other systems
+	fallbackPort uint16 // where a nameserver with another port is tried when that port is silent; 53
 }
 
 // Type is a DNS record type that the resolver can ask for.

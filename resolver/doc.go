@@ -8,8 +8,9 @@
 // either of the others.
 //
 // Layers, from the top: Each and Resolver.Resolve (what an answer means),
-// ask (tries over several upstreams), upstream (one nameserver: round-trip
-// estimate, health, EDNS memory), socket (a connected UDP socket shared by all
-// queries, with a table of what is in flight), wire (moves datagrams). The
+// ask (tries over several upstreams), upstream (one nameserver: breaker, cost,
+// what it makes of EDNS, letter case and TCP), flow (all queries to an address:
+// the line, the table of what is in flight, window, time-outs) and carrier
+// (connections: TCP, TLS, HTTPS), wire (moves datagrams). The
 // codec, miekg/dns, is used in message.go only.
 package resolver

@@ -203,7 +203,8 @@ func (f *flow) fill() *socket {
 	s := f.chooseSocket(now)
 	n := 0
 	if s != nil {
-		n = f.pace.take(min(f.room()-f.inFlight, maxBatch, s.wire.capacity()-s.inFlight, f.again.n+f.fresh.n))
+		n = min(f.room()-f.inFlight, maxBatch, s.wire.capacity()-s.inFlight, f.again.n+f.fresh.n)
+		n = f.pace.take(f.window.allow(now, n))
 	}
 	for n > 0 {
 		q := f.again.first
@@ -321,7 +322,7 @@ func (f *flow) match(s *socket, b []byte, now time.Duration) (reason string) {
 	rtt := now - q.sent
 	f.rto.observe(rtt)
 	f.meter.roundTrip(rtt)
-	f.window.answered(now, f.rto.srtt, f.inFlight, q.late)
+	f.window.answered(now, f.rto.srtt, f.rto.rto, f.inFlight, q.late)
 	f.meter.window.Store(int64(f.window.size))
 	q.received = now
 	if q.mixed && len(b) > headerLen && !sameQuestion(b, q.packet, q.end) {
@@ -372,20 +373,20 @@ func (f *flow) miss(q *query, now time.Duration) {
 	q.socket.inFlight--
 	f.meter.inFlight.Add(-1)
 	f.meter.timeouts.Add(1)
-	f.window.lost(now, q.sent, f.rto.srtt)
+	f.window.lost(now, q.sent, f.rto.srtt, f.rto.rto)
 	q.events <- event{q, errTimeout}
 }
 
 // sweepLine ends waiting in line when it has no end: the server is silent, and
 // what is in flight is not making room.
 func (f *flow) sweepLine(line *queue, now time.Duration) {
-	silent := f.silent(now) && f.inFlight >= f.room()
+	silent, full := f.silent(now), f.inFlight >= f.room() // else it is the pace that makes wait
 	for q := line.first; q != nil; {
 		next := q.next
 		switch {
 		case !silent:
 			q.sent = now // the wait begins with the silence
-		case now-q.sent >= f.rto.timeout(q.try, f.limit):
+		case full && now-q.sent >= f.rto.timeout(q.try, f.limit):
 			f.end(q, errTimeout)
 		}
 		q = next

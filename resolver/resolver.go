@@ -54,7 +54,7 @@ func New(cfg Config) (*Resolver, error) {
 		r.all = append(r.all, &upstream{endpoint: e, resolver: r, meter: new(meter)})
 	}
 	r.active.Store(&r.all)
-	r.wiring.portable = set.portable
+	r.wiring.portable, r.wiring.instead = set.portable, set.dial
 	r.running.Go(func() { r.watch.run(r.life) })
 	return r, nil
 }

@@ -35,7 +35,11 @@ type socket struct {
 
 // openSocket connects and starts the reader. The caller need not hold mu.
 func (f *flow) openSocket() (*socket, error) {
-	w, err := f.wiring.dial(f.addr)
+	dial := f.wiring.dial
+	if f.wiring.instead != nil {
+		dial = f.wiring.instead
+	}
+	w, err := dial(f.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,9 @@ func (u *upstream) connect(addr netip.AddrPort) (*link, error) {
 	}
 	l.flow = flow
 	l.stream = newStreams(u, r.cfg.Timeout, func(ctx context.Context) (net.Conn, error) {
+		if r.cfg.dialTCP != nil {
+			return r.cfg.dialTCP()
+		}
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", l.text)
 	})

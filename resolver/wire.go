@@ -62,8 +62,9 @@ func (o *outbox) reset() {
 // wiring says how sockets are opened; the zero value is the fastest way that
 // the system has.
 type wiring struct {
-	portable   bool        // use the wire that works everywhere
-	segmentOff atomic.Bool // UDP_SEGMENT is missing or has failed once
+	portable   bool                               // use the wire that works everywhere
+	instead    func(netip.AddrPort) (wire, error) // of the system's, in tests
+	segmentOff atomic.Bool                        // UDP_SEGMENT is missing or has failed once
 }
 
 func dialUDP(addr netip.AddrPort) (conn *net.UDPConn, capacity int, err error) {

@@ -21,12 +21,15 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	if f.delay > 0 && !s.wait(f.delay) {
 		return
 	}
-	s.forge(w, m, f)
+	s.forge(w, m, f, overTCP)
 	if f.silent || !overTCP && before < f.drop {
 		return
 	}
 	reply := new(dns.Msg).SetReply(m)
 	reply.RecursionAvailable = true
+	if f.lowercase && !overTCP {
+		reply.Question[0].Name = dns.CanonicalName(reply.Question[0].Name)
+	}
 	opt := m.IsEdns0()
 	size := dns.MinMsgSize
 	switch {
@@ -73,7 +76,7 @@ func (s *Server) write(w dns.ResponseWriter, m *dns.Msg) { _ = w.WriteMsg(m) }
 
 // forge sends what a stranger might: messages that must not be taken for the
 // answer. They all claim that the name has the address 203.0.113.66 (TEST-NET-3).
-func (s *Server) forge(w dns.ResponseWriter, m *dns.Msg, f fault) {
+func (s *Server) forge(w dns.ResponseWriter, m *dns.Msg, f fault, overTCP bool) {
 	lie := func(name string) *dns.Msg {
 		reply := new(dns.Msg).SetReply(m)
 		reply.Question = []dns.Question{{Name: name, Qtype: m.Question[0].Qtype, Qclass: dns.ClassINET}}
@@ -87,6 +90,11 @@ func (s *Server) forge(w dns.ResponseWriter, m *dns.Msg, f fault) {
 		reply := lie(m.Question[0].Name)
 		reply.Id ^= 0x5555
 		s.write(w, reply)
+	}
+	for range f.flood {
+		if !overTCP {
+			s.write(w, lie("forged.invalid."))
+		}
 	}
 	if f.wrongQuestion {
 		s.write(w, lie("forged.invalid."))

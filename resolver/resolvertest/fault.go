@@ -21,6 +21,8 @@ type fault struct {
 	wrongQuestion bool
 	garbage       bool
 	malformed     bool
+	lowercase     bool
+	flood         int
 	drop          int
 	delay         time.Duration
 }
@@ -43,6 +45,7 @@ var directives = map[string]func(*fault){
 	"WRONG-QUESTION": func(f *fault) { f.wrongQuestion = true },
 	"GARBAGE":        func(f *fault) { f.garbage = true },
 	"MALFORMED":      func(f *fault) { f.malformed = true },
+	"LOWERCASE":      func(f *fault) { f.lowercase = true },
 }
 
 // directive reads the words after ";!".
@@ -84,7 +87,7 @@ func (z *zone) directive(words []string) error {
 
 // counted reads the directives with an argument.
 func counted(word string, args []string) (func(*fault), []string, error) {
-	if (word == "DROP" || word == "DELAY") && len(args) == 0 {
+	if (word == "DROP" || word == "DELAY" || word == "FLOOD") && len(args) == 0 {
 		return nil, nil, fmt.Errorf("%s needs an argument", word)
 	}
 	switch word {
@@ -94,6 +97,12 @@ func counted(word string, args []string) (func(*fault), []string, error) {
 			return nil, nil, fmt.Errorf("DROP needs a number from 1 up, not %q", args[0])
 		}
 		return func(f *fault) { f.drop = n }, args[1:], nil
+	case "FLOOD":
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n < 1 {
+			return nil, nil, fmt.Errorf("FLOOD needs a number from 1 up, not %q", args[0])
+		}
+		return func(f *fault) { f.flood = n }, args[1:], nil
 	case "DELAY":
 		d, err := time.ParseDuration(args[0])
 		if err != nil || d <= 0 {

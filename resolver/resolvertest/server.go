@@ -48,6 +48,8 @@ type question struct {
 //	;! sbii.co.in. WRONG-QUESTION    before the answer send a false one to another question
 //	;! sbii.co.in. GARBAGE           before the answer send bytes that are no message
 //	;! sbii.co.in. MALFORMED         answer with records that cannot be decoded
+//	;! sbii.co.in. LOWERCASE         repeat the question in lower case, over UDP
+//	;! sbii.co.in. FLOOD 5           before an answer over UDP send five false ones to another question
 //	;! sbii.co.in. DROP 2            do not answer the first two queries of each type over UDP
 //	;! sbii.co.in. DELAY 50ms        answer later
 //	;! OUTSIDE REFUSED               answer with this code outside all zones, instead of NXDOMAIN

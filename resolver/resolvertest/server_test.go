@@ -138,6 +138,7 @@ func TestBadZones(t *testing.T) {
 		";! a.in. EXPLODE":      `there is no directive "EXPLODE"`,
 		";! a.in. SILENT WHAT":  `"WHAT" is no record type`,
 		";! a.in. DROP":         "DROP needs an argument",
+		";! a.in. FLOOD 0":      `not "0"`,
 		";! a.in. DROP 0":       `not "0"`,
 		";! a.in. DELAY soon":   `not "soon"`,
 		";! OUTSIDE SOMETIMES":  "OUTSIDE takes one response code",
