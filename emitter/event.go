@@ -67,6 +67,7 @@ type Detail struct {
 	AAAA       []string `json:"aaaa,omitempty"`
 	MX         []string `json:"mx,omitempty"`
 	CNAME      []string `json:"cname,omitempty"`
+	SOA        []string `json:"soa,omitempty"`
 	Incomplete []string `json:"incomplete,omitempty"` // record types that got no answer
 	Server     string   `json:"server,omitempty"`     // the upstream that answered
 }

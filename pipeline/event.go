@@ -73,7 +73,7 @@ func (s Seed) reasons(prefix string, passes []string) []string {
 func (s Seed) detail(name string, a resolver.Answer) emitter.Detail {
 	detail := emitter.Detail{
 		Version: emitter.EventVersion, ID: emitter.EventID(s.FQDN, name, s.Scan), Scan: s.Scan, Seed: s.FQDN,
-		State: a.State.String(), RCode: a.RCode, Reason: a.Reason, NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME,
+		State: a.State.String(), RCode: a.RCode, Reason: a.Reason, NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA,
 		Incomplete: a.Incomplete, Server: a.Server,
 	}
 	if unicode, err := idna.Punycode.ToUnicode(name); err == nil && unicode != name {

@@ -79,6 +79,7 @@ type Answer struct {
 
 	NS, A, AAAA, MX []string // MX holds host names without their preference
 	CNAME           []string // every target of the alias chain
+	SOA             []string // at most one: primary server and mailbox, with a blank between
 	NullMX          bool     // the name declares that it takes no mail (RFC 7505); the "." is not in MX
 
 	// Incomplete names the types ("A", "MX", …) for which no server gave an
@@ -89,7 +90,7 @@ type Answer struct {
 
 // empty reports whether no record of any kind was found.
 func (a *Answer) empty() bool {
-	return len(a.NS)+len(a.A)+len(a.AAAA)+len(a.MX)+len(a.CNAME) == 0 && !a.NullMX
+	return len(a.NS)+len(a.A)+len(a.AAAA)+len(a.MX)+len(a.CNAME)+len(a.SOA) == 0 && !a.NullMX
 }
 
 // add puts the records of one settled question into a.
@@ -101,6 +102,8 @@ func (a *Answer) add(t Type, o *outcome) {
 		a.A = o.values
 	case TypeAAAA:
 		a.AAAA = o.values
+	case TypeSOA:
+		a.SOA = o.values
 	case TypeMX:
 		a.MX, a.NullMX = o.values, o.nullMX
 	}

@@ -38,7 +38,7 @@ type Config struct {
 	// taken. Empty: the nameservers in ResolvConf.
 	Upstreams []string
 	// Types are asked about each name; the first decides whether the name
-	// exists. Default NS, A, AAAA, MX.
+	// exists. Default NS, A, AAAA, MX, SOA.
 	Types []Type
 	// Concurrency is the number of names that one Each has in work at a time.
 	// Default 512, at most 65536.
@@ -87,10 +87,11 @@ const (
 	TypeNS   = Type(dns.TypeNS)
 	TypeMX   = Type(dns.TypeMX)
 	TypeAAAA = Type(dns.TypeAAAA)
+	TypeSOA  = Type(dns.TypeSOA)
 )
 
 // AllTypes returns the types in the order in which they are asked by default.
-func AllTypes() []Type { return []Type{TypeNS, TypeA, TypeAAAA, TypeMX} }
+func AllTypes() []Type { return []Type{TypeNS, TypeA, TypeAAAA, TypeMX, TypeSOA} }
 
 // String returns the mnemonic, "NS" for example.
 func (t Type) String() string {
@@ -107,7 +108,7 @@ func ParseTypes(list string) ([]Type, error) {
 	for word := range strings.FieldsFuncSeq(list, isListSeparator) {
 		i := slices.IndexFunc(AllTypes(), func(t Type) bool { return strings.EqualFold(t.String(), word) })
 		if i < 0 {
-			return nil, &ConfigError{"Types", word, "is not one of NS, A, AAAA, MX", ""}
+			return nil, &ConfigError{"Types", word, "is not one of NS, A, AAAA, MX, SOA", ""}
 		}
 		types = append(types, AllTypes()[i])
 	}
@@ -115,7 +116,7 @@ func ParseTypes(list string) ([]Type, error) {
 		return nil, err
 	}
 	if len(types) == 0 {
-		return nil, &ConfigError{"Types", list, "names no type", "the types are NS, A, AAAA, MX"}
+		return nil, &ConfigError{"Types", list, "names no type", "the types are NS, A, AAAA, MX, SOA"}
 	}
 	return types, nil
 }
@@ -123,7 +124,7 @@ func ParseTypes(list string) ([]Type, error) {
 func checkTypes(types []Type) error {
 	for i, t := range types {
 		if !slices.Contains(AllTypes(), t) {
-			return &ConfigError{"Types", t.String(), "is not one of NS, A, AAAA, MX", ""}
+			return &ConfigError{"Types", t.String(), "is not one of NS, A, AAAA, MX, SOA", ""}
 		}
 		if slices.Contains(types[:i], t) {
 			return &ConfigError{"Types", t.String(), "is named twice", ""}

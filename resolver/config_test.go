@@ -125,7 +125,7 @@ func TestParseTypes(t *testing.T) {
 	if want := []Type{TypeA, TypeNS, TypeMX}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	for _, in := range []string{"", ",", "TXT", "A,a", "A,SOA"} {
+	for _, in := range []string{"", ",", "TXT", "A,a", "A,SRV"} {
 		if got, err := ParseTypes(in); err == nil {
 			t.Errorf("ParseTypes(%q) = %v", in, got)
 		}

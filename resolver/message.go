@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 
@@ -142,6 +143,7 @@ type reply struct {
 	chain     []string // targets of the CNAME chain; tidy
 	alias     bool     // the asked name itself owns a CNAME or DNAME
 	nullMX    bool
+	ttl       uint32 // seconds for which all of this may be kept: the least of the records', RFC 2308's if there are none
 }
 
 // unpackAnswer reads a message whose question, ending at end, was already
@@ -154,8 +156,11 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 		return r, nil // only the bare FORMERR that answersQuestion lets pass
 	}
 	answers := int(binary.BigEndian.Uint16(msg[6:]))
-	others := int(binary.BigEndian.Uint16(msg[8:])) + int(binary.BigEndian.Uint16(msg[10:]))
+	authority := int(binary.BigEndian.Uint16(msg[8:]))
+	others := authority + int(binary.BigEndian.Uint16(msg[10:]))
 	var rrs []dns.RR
+	r.ttl = math.MaxInt32 // the largest there is (RFC 2181 section 8)
+	negative := uint32(0)
 	off := end
 	for i := range answers + others {
 		kind, ttl, next, ok := skipRecord(msg, off)
@@ -172,6 +177,9 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 				return reply{}, fmt.Errorf("%w: %w", errMalformed, err)
 			}
 			rrs = append(rrs, rr)
+			r.ttl = min(r.ttl, ttl)
+		case i >= answers && i < answers+authority && kind == dns.TypeSOA && next-off > 4:
+			negative = min(ttl, binary.BigEndian.Uint32(msg[next-4:])) // MINIMUM is the last field
 		case i >= answers && kind == dns.TypeOPT:
 			r.rcode |= int(ttl>>24) << 4
 		}
@@ -179,6 +187,9 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 	}
 	if len(rrs) > 0 {
 		r.collect(rrs, name, t)
+	}
+	if len(r.values) == 0 && !r.nullMX {
+		r.ttl = min(r.ttl, negative) // RFC 2308 section 5: none without a SOA
 	}
 	return r, nil
 }
@@ -275,6 +286,8 @@ func (r *reply) text(rr dns.RR) string {
 			r.nullMX = true
 		}
 		return hostText(rr.Mx)
+	case *dns.SOA:
+		return strings.TrimSpace(hostText(rr.Ns) + " " + hostText(rr.Mbox))
 	case *dns.A:
 		if ip := rr.A.To4(); ip != nil {
 			return netip.AddrFrom4([4]byte(ip)).String()

@@ -148,7 +148,7 @@ func TestRecordsOfOthersDoNotCount(t *testing.T) {
 		m.Extra = []dns.RR{record(t, "asked.in. A 192.0.2.66")}
 	})
 	r, err := unpackAnswer(b, end, askedName, TypeA)
-	if want := (reply{values: []string{"192.0.2.1"}}); err != nil || !reflect.DeepEqual(r, want) {
+	if want := (reply{values: []string{"192.0.2.1"}, ttl: 3600}); err != nil || !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -218,11 +218,43 @@ func TestRecordsFollowTheChain(t *testing.T) {
 				want.chain = append(want.chain, strings.TrimSuffix(target, "."))
 			}
 		}
+		if len(want.values) > 0 {
+			want.ttl = 1
+		}
 		want.values, want.chain = tidy(want.values), tidy(want.chain)
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
+}
+
+func TestTimeToLive(t *testing.T) {
+	_, end := asked(t, TypeA)
+	for _, tt := range []struct {
+		name   string
+		answer []string
+		ns     []string
+		want   uint32
+	}{
+		{"the least of the records", []string{"asked.in. 300 CNAME b.in.", "b.in. 60 A 192.0.2.1", "b.in. 90 A 192.0.2.2"}, nil, 60},
+		{"NODATA: the SOA's own", nil, []string{"in. 100 SOA ns. h. 1 2 3 4 900"}, 100},
+		{"NODATA: its MINIMUM", nil, []string{"in. 3600 SOA ns. h. 1 2 3 4 900"}, 900},
+		{"NODATA without a SOA", nil, []string{"in. 3600 NS ns."}, 0},
+		{"an alias of nothing", []string{"asked.in. 30 CNAME b.in."}, []string{"in. 3600 SOA ns. h. 1 2 3 4 900"}, 30},
+		{"more than there is", []string{"asked.in. 4294967295 A 192.0.2.1"}, nil, 1<<31 - 1},
+	} {
+		b := message(t, TypeA, func(m *dns.Msg) {
+			for _, text := range tt.answer {
+				m.Answer = append(m.Answer, record(t, text))
+			}
+			for _, text := range tt.ns {
+				m.Ns = append(m.Ns, record(t, text))
+			}
+		})
+		if r, err := unpackAnswer(b, end, askedName, TypeA); err != nil || r.ttl != tt.want {
+			t.Errorf("%s: %d s, want %d (%v)", tt.name, r.ttl, tt.want, err)
+		}
+	}
 }
 
 func FuzzResponse(f *testing.F) {

@@ -63,7 +63,8 @@ func TestMeaning(t *testing.T) {
 		State: resolver.Registered, RCode: "NOERROR",
 		NS: []string{"ns1.host.example", "ns2.host.example"},
 		A:  []string{"192.0.2.20", "192.0.2.3"}, AAAA: []string{"2001:db8::2"},
-		MX: []string{"mx1.host.example", "mx2.host.example"},
+		MX:  []string{"mx1.host.example", "mx2.host.example"},
+		SOA: []string{`ns1.host.example dns\.admin.host.example`},
 	}
 	through := func(a resolver.Answer, chain ...string) resolver.Answer {
 		a.CNAME = chain
@@ -257,8 +258,8 @@ func TestMismatchesAreCounted(t *testing.T) {
 	if a.State != resolver.Registered || a.NS != nil || !slices.Equal(a.A, []string{"192.0.2.1"}) {
 		t.Errorf("got %+v", a)
 	}
-	// Four false messages for each of four types.
-	if s := r.Stats(); s.Dropped != 16 || s.Queries != 4 || s.Responses != 4 || s.InFlight != 0 {
+	// Four false messages for each of five types.
+	if s := r.Stats(); s.Dropped != 20 || s.Queries != 5 || s.Responses != 5 || s.InFlight != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }

@@ -22,10 +22,10 @@ func TestFloodOfForgeriesIsAnsweredOverTCP(t *testing.T) {
 }
 
 func TestCaseThatIsLostIsCheckedOverTCPAndThenLetBe(t *testing.T) {
-	server := serve(t, "*.in. A 192.0.2.1\n;! * LOWERCASE")
+	server := serve(t, "manyletters. A 192.0.2.1\n;! * LOWERCASE") // nothing is above it that could have a wildcard
 	r := quick(t, resolver.Config{Upstreams: []string{server.Addr()}, Types: []resolver.Type{resolver.TypeA}, Timeout: time.Minute})
 	for range 10 {
-		if a := resolve(t, r, "manyletters.in"); a.State != resolver.Registered {
+		if a := resolve(t, r, "manyletters"); a.State != resolver.Registered {
 			t.Fatalf("got %+v", a)
 		}
 	}

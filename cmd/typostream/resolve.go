@@ -24,7 +24,7 @@ func resolveCommand(t *terminal) *cli.Command {
 	options := join([]option{
 		{name: "input", short: "i", value: "-", usage: "names, one a line, from `FILE`; - is standard input", set: into(&input)},
 		{name: "output", short: "o", usage: "write to `FILE`, which must not exist yet", set: into(&output)},
-		{name: "types", value: "ns,a,aaaa,mx", usage: "ask these `TYPES` only; the first decides whether a name exists", set: into(&types)},
+		{name: "types", value: "ns,a,aaaa,mx", usage: "ask these `TYPES` only, soa is another; the first decides whether a name exists", set: into(&types)},
 	}, dnsOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "resolve", Usage: "ask the DNS about names and print a JSON line for each", ArgsUsage: "[NAME...]",
@@ -80,6 +80,7 @@ type answerLine struct {
 	AAAA   []string `json:"aaaa,omitempty"`
 	MX     []string `json:"mx,omitempty"`
 	CNAME  []string `json:"cname,omitempty"`
+	SOA    []string `json:"soa,omitempty"`
 	Server string   `json:"server"`
 }
 
@@ -96,7 +97,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		}
 		line, err := json.Marshal(&answerLine{
 			Name: a.Name, State: a.State.String(), RCode: a.RCode, Reason: a.Reason,
-			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, Server: a.Server,
+			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA, Server: a.Server,
 		})
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package resolvertest
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -118,7 +118,7 @@ func (s *Server) StartHTTPS(a *Authority) (url string, err error) {
 	mux.HandleFunc("POST /dns-query", s.serveHTTP)
 	server := &http.Server{
 		Handler: mux, TLSConfig: config, Protocols: &protocols, ReadHeaderTimeout: time.Minute,
-		BaseContext: func(net.Listener) context.Context { return context.Background() },
+		ErrorLog: log.New(io.Discard, "", 0), // handshakes that a test lets fail
 	}
 	s.serving.Go(func() { _ = server.ServeTLS(listener, "", "") }) // ends with Close
 	s.secure = append(s.secure, func() { _ = server.Close() })     // what it interrupts nobody waits for
