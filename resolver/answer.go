@@ -54,6 +54,7 @@ const (
 	ReasonNoData      = "NODATA"         // registered, and none of the asked types has a record
 	ReasonNXDomain    = "NXDOMAIN"       // absent
 	ReasonDangling    = "CNAME_NXDOMAIN" // registered: the name is an alias of one that does not exist (RFC 6604)
+	ReasonDelegated   = "DELEGATED"      // registered: its parent's servers delegate it, but its own gave no resolver an answer
 	ReasonTimeout     = "TIMEOUT"        // unknown: no answer to any try
 	ReasonUnreachable = "UNREACHABLE"    // unknown: the system or an ICMP message said the server cannot be reached
 	ReasonMalformed   = "MALFORMED"      // unknown: the answer to our question was not a well-formed message
@@ -82,10 +83,44 @@ type Answer struct {
 	SOA             []string // at most one: primary server and mailbox, with a blank between
 	NullMX          bool     // the name declares that it takes no mail (RFC 7505); the "." is not in MX
 
+	// Wildcard: what was found is what the name's parent answers for any name,
+	// whether anybody registered it or not. The state stays as it is.
+	Wildcard bool
+	// Disputed is the address and port of another nameserver, which says that
+	// the name does not exist; empty if none does. Filtering resolvers do so for
+	// names that they know to be bad. The state stays as it is.
+	Disputed string
+
 	// Incomplete names the types ("A", "MX", …) for which no server gave an
 	// answer although the name is registered. Their lists are empty for that
 	// reason, not because there are no records.
 	Incomplete []string
+}
+
+// Of Answer.lists: how many hold records, and which holds aliases.
+const (
+	recordLists = 6
+	cnameList   = 4
+)
+
+// lists are the lists of a: of records first, Incomplete last.
+func (a *Answer) lists() [recordLists + 1]*[]string {
+	return [...]*[]string{&a.NS, &a.A, &a.AAAA, &a.MX, &a.CNAME, &a.SOA, &a.Incomplete}
+}
+
+// lacksAnswer reports whether the list with that number is empty because no
+// server gave an answer.
+func (a *Answer) lacksAnswer(list int) bool {
+	return contains(a.Incomplete, [...]string{"NS", "A", "AAAA", "MX", "CNAME", "SOA"}[list])
+}
+
+// clone returns a copy with memory of its own.
+func (a *Answer) clone() Answer {
+	b := *a
+	for _, list := range b.lists() {
+		*list = slices.Clone(*list)
+	}
+	return b
 }
 
 // empty reports whether no record of any kind was found.

@@ -34,10 +34,15 @@ const attemptsForTCP = 3
 // the end. So a short time-out costs a datagram, not the answer of a server
 // that takes its time.
 func (r *Resolver) ask(ctx context.Context, name string, t Type) (outcome, error) {
-	in := inquiry{r: r, ctx: ctx, name: name, kind: t, out: outcome{reply: reply{rcode: rcodeNone}}}
+	return r.inquire(ctx, r.order(), r.cfg.Attempts, name, t)
+}
+
+// inquire does so with chosen upstreams, of which none may be left, and so many
+// attempts.
+func (r *Resolver) inquire(ctx context.Context, queue []*upstream, attempts int, name string, t Type) (outcome, error) {
+	in := inquiry{r: r, ctx: ctx, name: name, kind: t, queue: queue, attempts: attempts, out: outcome{reply: reply{rcode: rcodeNone}}}
 	defer in.finish()
-	in.queue = r.order()
-	for !in.done && in.unanswered < r.cfg.Attempts && len(in.queue) > 0 {
+	for !in.done && in.unanswered < in.attempts && len(in.queue) > 0 {
 		if err := in.attempt(); err != nil {
 			return in.out, err
 		}
@@ -61,6 +66,7 @@ type inquiry struct {
 
 	queue       []*upstream // still worth asking; may be shared, so it is never changed in place
 	next        int         // in queue
+	attempts    int
 	unanswered  int
 	excused     int       // unanswered tries that do not count
 	refusedEDNS *upstream // has answered with a code that refuses EDNS
@@ -80,7 +86,7 @@ func (in *inquiry) attempt() error {
 		in.next = 0
 	}
 	u := in.queue[in.next]
-	overTCP := in.unanswered == in.r.cfg.Attempts-1 && in.r.cfg.Attempts >= attemptsForTCP && u.offersTCP(in.r.clock())
+	overTCP := in.unanswered == in.attempts-1 && in.attempts >= attemptsForTCP && u.offersTCP(in.r.clock())
 	if in.unanswered+in.excused > 0 {
 		u.meter.retransmissions.Add(1)
 	}
@@ -131,7 +137,7 @@ func (in *inquiry) mailbox(q *query) chan event {
 		in.events = q.own
 	default:
 		in.shared = true
-		in.events = make(chan event, 4*(in.r.cfg.Attempts+1))
+		in.events = make(chan event, 4*(in.attempts+1))
 		if first := in.tries; first != nil {
 			first.flow.redirect(first, in.events)
 		}
@@ -175,17 +181,17 @@ func (in *inquiry) heard(e event) error {
 			u.meter.timeouts.Add(1)
 		}
 		in.failed(u, q.text, e.err)
-		if !q.streamed && in.excused < in.r.cfg.Attempts && q.flow.ownLoss(q.sent) {
+		if !q.streamed && in.excused < in.attempts && q.flow.ownLoss(q.sent) {
 			in.unanswered--
 			in.excused++
 		}
 	default:
 		wait := u.firstWait()
 		in.failed(u, q.text, e.err)
-		if q.streamed && q.flow != nil && errors.Is(e.err, errUnreachable) && in.excused < in.r.cfg.Attempts {
+		if q.streamed && q.flow != nil && errors.Is(e.err, errUnreachable) && in.excused < in.attempts {
 			in.unanswered-- // there is no TCP: a datagram instead
 			in.excused++
-		} else if errors.Is(e.err, errUnreachable) && in.next >= len(in.queue) && in.unanswered < in.r.cfg.Attempts {
+		} else if errors.Is(e.err, errUnreachable) && in.next >= len(in.queue) && in.unanswered < in.attempts {
 			// It answers at once; let it come back before the attempts are gone.
 			// Another server is tried without delay.
 			return in.r.pause(in.ctx, wait<<min(in.unanswered-1, 4))

@@ -168,7 +168,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 // Metrics returns the resolver's collectors. Register them once for a process;
 // two resolvers' would collide.
 func (r *Resolver) Metrics() []prometheus.Collector {
-	return []prometheus.Collector{newMetrics(r.all)}
+	return append(r.findings.collectors(), newMetrics(r.all))
 }
 
 // Stats are totals since New.

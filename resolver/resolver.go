@@ -3,6 +3,8 @@ package resolver
 import (
 	"context"
 	"errors"
+	"math"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +27,7 @@ type Resolver struct {
 	queries  sync.Pool
 	pace     *pace
 	wiring   wiring
+	findings *findings
 	start    time.Time
 	checking sync.Mutex
 
@@ -32,6 +35,10 @@ type Resolver struct {
 	end     context.CancelFunc
 	watch   *sweeper
 	running sync.WaitGroup // the sweeper, the readers, the connections
+
+	cache     *cache
+	wildcards wildcards
+	parents   parents
 }
 
 // New checks the configuration and prepares the upstreams; the error is a
@@ -55,6 +62,10 @@ func New(cfg Config) (*Resolver, error) {
 	}
 	r.active.Store(&r.all)
 	r.wiring.portable, r.wiring.instead = set.portable, set.dial
+	r.findings = newFindings()
+	r.cache = newCache(set.CacheEntries, r.clock, r.findings)
+	r.wildcards.parents = map[string]*wildcard{}
+	r.parents = parents{zones: map[string]*parentZone{}, next: map[netip.AddrPort]time.Duration{}}
 	r.running.Go(func() { r.watch.run(r.life) })
 	return r, nil
 }
@@ -76,15 +87,52 @@ func (r *Resolver) clock() time.Duration { return time.Since(r.start) }
 // servers is in the answer.
 //
 // The first of Config.Types decides the state; the other types are asked, all
-// at a time, only about a name that exists.
+// at a time, only about a name that exists. Such a name is then compared with
+// what its parents answer for any name, and asked about on a second nameserver,
+// if there is one; neither changes the state. With Config.CacheEntries the
+// answer may be as old as its TTL, at most an hour.
 func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
 	fqdn, ok := canonicalName(name)
 	if !ok || fqdn == "." {
 		return Answer{Name: name, Reason: ReasonInvalidName}, nil
 	}
+	find := func(ctx context.Context) (Answer, time.Duration, error) { return r.find(ctx, fqdn) }
+	if r.cfg.CacheEntries == 0 {
+		a, _, err := find(ctx)
+		return a, err
+	}
+	return r.cache.resolve(ctx, strings.TrimSuffix(fqdn, "."), find)
+}
+
+// find finds out everything about a canonical name, and for how long that may
+// be kept.
+func (r *Resolver) find(ctx context.Context, fqdn string) (Answer, time.Duration, error) {
+	a, keep, err := r.look(ctx, fqdn)
+	if err != nil {
+		return Answer{}, 0, err
+	}
+	switch {
+	case a.State == Unknown && r.cfg.AskParent:
+		keep, err = r.settle(ctx, fqdn, &a)
+	case a.State == Registered:
+		if err = r.confirm(ctx, fqdn, &a); err == nil {
+			a.Wildcard, err = r.standsIn(ctx, &a)
+		}
+	}
+	if err != nil {
+		return Answer{}, 0, err
+	}
+	if a.Wildcard {
+		r.findings.wildcards.Inc()
+	}
+	return a, keep, nil
+}
+
+// look asks for every type and takes the answers as they are.
+func (r *Resolver) look(ctx context.Context, fqdn string) (Answer, time.Duration, error) {
 	first, err := r.ask(ctx, fqdn, r.cfg.Types[0])
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, 0, err
 	}
 	a := Answer{
 		Name:   strings.TrimSuffix(fqdn, "."),
@@ -93,6 +141,7 @@ func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
 		Server: first.server,
 	}
 	a.add(r.cfg.Types[0], &first)
+	ttl := first.ttl
 	switch {
 	case first.rcode == dns.RcodeNameError && first.alias:
 		// The code is about the last name of the chain (RFC 6604 section 3).
@@ -102,18 +151,22 @@ func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
 		a.State, a.Reason = Absent, ReasonNXDomain
 	case first.rcode == dns.RcodeSuccess:
 		a.State = Registered
-		if err := r.complete(ctx, fqdn, &a); err != nil {
-			return Answer{}, err
+		others, err := r.complete(ctx, fqdn, &a)
+		if err != nil {
+			return Answer{}, 0, err
 		}
-		if a.empty() && len(a.Incomplete) == 0 {
+		if ttl = min(ttl, others); len(a.Incomplete) > 0 {
+			ttl = 0 // better luck next time
+		} else if a.empty() {
 			a.Reason = ReasonNoData
 		}
 	}
-	return a, nil
+	return a, time.Duration(ttl) * time.Second, nil
 }
 
-// complete asks the types after the first and adds what they bring.
-func (r *Resolver) complete(ctx context.Context, fqdn string, a *Answer) error {
+// complete asks the types after the first and adds what they bring. It returns
+// the least TTL of them.
+func (r *Resolver) complete(ctx context.Context, fqdn string, a *Answer) (uint32, error) {
 	rest := r.cfg.Types[1:]
 	outs := make([]outcome, len(rest))
 	var group errgroup.Group
@@ -124,14 +177,16 @@ func (r *Resolver) complete(ctx context.Context, fqdn string, a *Answer) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
+		return 0, err
 	}
+	ttl := uint32(math.MaxUint32)
 	for i, t := range rest {
 		if settled(outs[i].rcode) {
 			a.add(t, &outs[i])
+			ttl = min(ttl, outs[i].ttl)
 		} else {
 			a.Incomplete = append(a.Incomplete, t.String())
 		}
 	}
-	return nil
+	return ttl, nil
 }

@@ -1,6 +1,7 @@
 package resolvertest
 
 import (
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -15,7 +16,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	}
 	q := question{dns.CanonicalName(m.Question[0].Name), m.Question[0].Qtype}
 	_, overTCP := w.RemoteAddr().(*net.TCPAddr)
-	before := s.count(q, overTCP)
+	before := s.count(q, overTCP, m.RecursionDesired)
 	found := s.zone.lookup(q)
 	f := s.zone.faultOf(q, found.owner)
 	if f.delay > 0 && !s.wait(f.delay) {
@@ -50,13 +51,35 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	case f.truncate && !overTCP:
 		reply.Truncated = true
 	default:
-		reply.Rcode, reply.Answer, reply.Ns = found.rcode, found.answer, found.authority
+		s.fill(reply, m, q, found, f)
 		reply.Compress = true
 		if !overTCP {
 			reply.Truncate(size)
 		}
 	}
 	s.write(w, reply)
+}
+
+// fill puts what was found into reply, or what the server says instead.
+func (s *Server) fill(reply, m *dns.Msg, q question, found found, f fault) {
+	reply.Rcode, reply.Answer, reply.Ns = found.rcode, found.answer, found.authority
+	reply.Authoritative = !m.RecursionDesired
+	switch {
+	case f.referral && !m.RecursionDesired:
+		reply.Authoritative, reply.Answer, reply.Ns = false, nil, s.zone.records[q.name][dns.TypeNS]
+	case f.rotate > 0 && len(reply.Answer) > f.rotate:
+		shown := make([]dns.RR, f.rotate)
+		for i, which := range rand.Perm(len(reply.Answer))[:f.rotate] {
+			shown[i] = reply.Answer[which]
+		}
+		reply.Answer = shown
+	case s.zone.lie.IsValid() && found.rcode == dns.RcodeNameError:
+		reply.Rcode, reply.Answer, reply.Ns = dns.RcodeSuccess, nil, nil
+		if q.kind == dns.TypeA {
+			header := dns.RR_Header{Name: q.name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}
+			reply.Answer = []dns.RR{&dns.A{Hdr: header, A: s.zone.lie.AsSlice()}}
+		}
+	}
 }
 
 // wait pauses an answer; false when the server closes meanwhile.

@@ -3,6 +3,7 @@ package resolvertest
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ type fault struct {
 	malformed     bool
 	lowercase     bool
 	flood         int
+	referral      bool
+	rotate        int
 	drop          int
 	delay         time.Duration
 }
@@ -46,6 +49,7 @@ var directives = map[string]func(*fault){
 	"GARBAGE":        func(f *fault) { f.garbage = true },
 	"MALFORMED":      func(f *fault) { f.malformed = true },
 	"LOWERCASE":      func(f *fault) { f.lowercase = true },
+	"REFERRAL":       func(f *fault) { f.referral = true },
 }
 
 // directive reads the words after ";!".
@@ -60,6 +64,14 @@ func (z *zone) directive(words []string) error {
 			return fmt.Errorf("OUTSIDE takes one response code, not %q", strings.Join(words[1:], " "))
 		}
 		z.outside = rcode
+		return nil
+	}
+	if name == "LIE" {
+		addr, err := netip.ParseAddr(word)
+		if err != nil || !addr.Is4() || len(args) > 0 {
+			return fmt.Errorf("LIE takes one IPv4 address, not %q", strings.Join(words[1:], " "))
+		}
+		z.lie = addr
 		return nil
 	}
 	if name != "*" && !strings.HasSuffix(name, ".") {
@@ -81,28 +93,30 @@ func (z *zone) directive(words []string) error {
 		d.kinds = append(d.kinds, kind)
 	}
 	name = dns.CanonicalName(name)
+	if strings.Contains(name, "?") && !slices.Contains(z.patterns, name) {
+		z.patterns = append(z.patterns, name)
+	}
 	z.faults[name] = append(z.faults[name], d)
 	return nil
 }
 
 // counted reads the directives with an argument.
 func counted(word string, args []string) (func(*fault), []string, error) {
-	if (word == "DROP" || word == "DELAY" || word == "FLOOD") && len(args) == 0 {
+	if slices.Contains([]string{"DROP", "ROTATE", "FLOOD", "DELAY"}, word) && len(args) == 0 {
 		return nil, nil, fmt.Errorf("%s needs an argument", word)
 	}
 	switch word {
-	case "DROP":
+	case "DROP", "ROTATE", "FLOOD":
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 1 {
-			return nil, nil, fmt.Errorf("DROP needs a number from 1 up, not %q", args[0])
+			return nil, nil, fmt.Errorf("%s needs a number from 1 up, not %q", word, args[0])
 		}
-		return func(f *fault) { f.drop = n }, args[1:], nil
-	case "FLOOD":
-		n, err := strconv.Atoi(args[0])
-		if err != nil || n < 1 {
-			return nil, nil, fmt.Errorf("FLOOD needs a number from 1 up, not %q", args[0])
+		apply := map[string]func(*fault){
+			"DROP":   func(f *fault) { f.drop = n },
+			"ROTATE": func(f *fault) { f.rotate = n },
+			"FLOOD":  func(f *fault) { f.flood = n },
 		}
-		return func(f *fault) { f.flood = n }, args[1:], nil
+		return apply[word], args[1:], nil
 	case "DELAY":
 		d, err := time.ParseDuration(args[0])
 		if err != nil || d <= 0 {
@@ -120,7 +134,12 @@ func (z *zone) faultOf(q question, owner string) fault {
 		list, ok = z.faults[owner]
 	}
 	if !ok {
-		list = z.faults[dns.CanonicalName("*")]
+		pattern := slices.IndexFunc(z.patterns, func(p string) bool { return fits(p, q.name) })
+		if pattern >= 0 {
+			list = z.faults[z.patterns[pattern]]
+		} else {
+			list = z.faults[dns.CanonicalName("*")]
+		}
 	}
 	var f fault
 	for _, d := range list {
@@ -129,4 +148,17 @@ func (z *zone) faultOf(q question, owner string) fault {
 		}
 	}
 	return f
+}
+
+// fits reports whether name is pattern, in which ? stands for any one byte.
+func fits(pattern, name string) bool {
+	if len(pattern) != len(name) {
+		return false
+	}
+	for i := range len(name) {
+		if pattern[i] != name[i] && pattern[i] != '?' {
+			return false
+		}
+	}
+	return true
 }

@@ -29,6 +29,7 @@ type Server struct {
 	asked map[question]int
 	total int
 	byTCP int
+	noRD  int
 }
 
 type question struct {
@@ -52,13 +53,20 @@ type question struct {
 //	;! sbii.co.in. FLOOD 5           before an answer over UDP send five false ones to another question
 //	;! sbii.co.in. DROP 2            do not answer the first two queries of each type over UDP
 //	;! sbii.co.in. DELAY 50ms        answer later
+//	;! sbii.co.in. REFERRAL          without recursion, delegate instead of answering
+//	;! *.cdn.in. ROTATE 2            give two of the records only, chosen anew each time
+//	;! LIE 203.0.113.66              give names that do not exist this address, instead of NXDOMAIN
 //	;! OUTSIDE REFUSED               answer with this code outside all zones, instead of NXDOMAIN
 //
 // Record types after a directive restrict it to queries for them (";! a.in.
 // SILENT A MX"). Several directives for one name add up: WRONG-ID and SILENT
-// sends the false answer only. The name * stands for every name that has no
+// sends the false answer only. In a name ? stands for any character; of such
+// names the first that fits counts. The name * stands for every name that has no
 // directive of its own; a wildcard's own name (*.in.) stands for the names that
 // it answers.
+//
+// To a query without recursion (RD=0) an answer is authoritative, but for a
+// REFERRAL.
 //
 // A name that owns nothing is NXDOMAIN; one that lacks the type, or only has
 // names below it, is NODATA; wildcards, CNAME and DNAME are followed, with
@@ -162,8 +170,15 @@ func (s *Server) TCP() int {
 	return s.byTCP
 }
 
+// Iterative returns the number of queries received that asked for no recursion.
+func (s *Server) Iterative() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noRD
+}
+
 // count returns how many queries for the same came before over UDP or TCP.
-func (s *Server) count(q question, overTCP bool) int {
+func (s *Server) count(q question, overTCP, recursive bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.asked[q]
@@ -171,6 +186,9 @@ func (s *Server) count(q question, overTCP bool) int {
 	s.total++
 	if overTCP {
 		s.byTCP++
+	}
+	if !recursive {
+		s.noRD++
 	}
 	return before
 }

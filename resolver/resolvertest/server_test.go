@@ -36,6 +36,7 @@ tc      A 192.0.2.5
 ;! quiet.in. SILENT NS
 ;! late.in. DROP 1
 ;! late.in. DELAY 1ms
+;! f?il?.in. REFUSED
 `
 
 func ask(t *testing.T, network string, s *resolvertest.Server, name, kind string, edns bool) (*dns.Msg, error) {
@@ -79,6 +80,8 @@ func TestAnswers(t *testing.T) {
 		{"x.tree.in. A", "NXDOMAIN ent.in. x.ent.in."},
 		{"outside.test. A", "REFUSED"},
 		{"fail.in. A", "SERVFAIL"},
+		{"fails.in. A", "REFUSED"},
+		{"failsx.in. A", "NXDOMAIN"},
 		{"tc.in. A", "NOERROR 192.0.2.5"},
 		{". NS", "NOERROR"},
 	} {
@@ -141,6 +144,8 @@ func TestBadZones(t *testing.T) {
 		";! a.in. FLOOD 0":      `not "0"`,
 		";! a.in. DROP 0":       `not "0"`,
 		";! a.in. DELAY soon":   `not "soon"`,
+		";! a.in. ROTATE x":     `ROTATE needs a number from 1 up, not "x"`,
+		";! LIE ::1":            "LIE takes one IPv4 address",
 		";! OUTSIDE SOMETIMES":  "OUTSIDE takes one response code",
 		";! OUTSIDE REFUSED NS": "OUTSIDE takes one response code",
 	} {

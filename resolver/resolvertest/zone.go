@@ -2,6 +2,7 @@ package resolvertest
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -10,10 +11,12 @@ import (
 // zone is everything a server knows: records by owner, the names above them
 // (empty non-terminals), the zones' SOA records, and the faults.
 type zone struct {
-	records map[string]map[uint16][]dns.RR // an owner without records is an empty non-terminal
-	soa     map[string]*dns.SOA
-	faults  map[string][]directive
-	outside int // RCODE outside all zones
+	records  map[string]map[uint16][]dns.RR // an owner without records is an empty non-terminal
+	soa      map[string]*dns.SOA
+	faults   map[string][]directive
+	patterns []string   // names in faults with a ?
+	outside  int        // RCODE outside all zones
+	lie      netip.Addr // of names that do not exist; invalid for the truth
 }
 
 type found struct {

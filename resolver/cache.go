@@ -1,0 +1,222 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
+)
+
+const (
+	// Answers are kept for as long as their TTLs say, but not longer than this:
+	// who watches brands wants to see a registration soon. RFC 2308 section 5
+	// advises such a limit for negative answers.
+	maxKeep         = time.Hour
+	maxKeepNegative = 15 * time.Minute
+	// entryBytes is about what an entry takes besides its strings; bytesPerEntry
+	// the average that is granted.
+	entryBytes    = 200
+	bytesPerEntry = 512
+)
+
+// Ways in which a look-up in the cache ends.
+const (
+	cacheHit    = "hit"    // the answer was there
+	cacheCut    = "cut"    // a name above is absent, so nothing below it exists (RFC 8020)
+	cacheJoined = "joined" // the same question was being asked for somebody else
+	cacheMiss   = "miss"
+)
+
+// cache keeps answers until their TTL is over, and lets callers who ask for the
+// same name at the same time share one look-up. It is bounded by entries and by
+// bytes; what was used least recently goes first. Its methods may be called
+// from many goroutines at a time.
+type cache struct {
+	clock      func() time.Duration
+	findings   *findings
+	maxEntries int
+	maxBytes   int
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	recent  entry // head of the ring: next was used last, prev longest ago
+	bytes   int
+	flights map[string]*flight
+}
+
+// entry is one answer kept. Most names are absent, and of those only the name
+// of the server is kept.
+type entry struct {
+	name       string
+	answer     *Answer // nil: absent, by NXDOMAIN
+	server     string
+	until      time.Duration
+	bytes      int
+	prev, next *entry
+}
+
+// flight is a look-up under way; answer and err are set when done is closed.
+type flight struct {
+	done   chan struct{}
+	answer Answer
+	err    error
+}
+
+// newCache returns a cache for at most so many answers, none if 0.
+func newCache(entries int, clock func() time.Duration, f *findings) *cache {
+	c := &cache{
+		clock: clock, findings: f, maxEntries: entries, maxBytes: entries * bytesPerEntry,
+		entries: map[string]*entry{}, flights: map[string]*flight{},
+	}
+	c.recent.prev, c.recent.next = &c.recent, &c.recent
+	return c
+}
+
+// resolve returns what is kept of name, else what find finds out, which also
+// says for how long that holds. Callers with the same name share one find. When
+// the caller whose find it is goes away, another's takes its place: an error of
+// find reaches only the caller it belongs to.
+func (c *cache) resolve(ctx context.Context, name string, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
+	for {
+		c.mu.Lock()
+		if a, way, ok := c.get(name); ok {
+			c.mu.Unlock()
+			c.findings.cached(way)
+			return a, nil
+		}
+		f := c.flights[name]
+		if f == nil {
+			f = &flight{done: make(chan struct{})}
+			c.flights[name] = f
+			c.mu.Unlock()
+			c.findings.cached(cacheMiss)
+			return c.fly(ctx, name, f, find)
+		}
+		c.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+		if f.err == nil {
+			c.findings.cached(cacheJoined)
+			return f.answer.clone(), nil
+		}
+		if errors.Is(f.err, ErrClosed) {
+			return Answer{}, f.err
+		}
+	}
+}
+
+func (c *cache) fly(ctx context.Context, name string, f *flight, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
+	var keep time.Duration
+	f.answer, keep, f.err = find(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, name)
+	if f.err == nil {
+		c.put(name, &f.answer, keep)
+	}
+	close(f.done)
+	return f.answer.clone(), f.err
+}
+
+// get returns what is kept of name, and how it is known. The caller holds mu.
+func (c *cache) get(name string) (Answer, string, bool) {
+	if e := c.fresh(name); e != nil {
+		c.use(e)
+		if e.answer == nil {
+			return absent(name, e.server), cacheHit, true
+		}
+		return e.answer.clone(), cacheHit, true
+	}
+	// RFC 8020: nothing exists below a name that does not. Servers of hosters
+	// get that wrong for names without records (empty non-terminals), so only
+	// what a registry says is taken at its word.
+	for _, above, ok := strings.Cut(name, "."); ok && above != ""; _, above, ok = strings.Cut(above, ".") {
+		if e := c.fresh(above); e != nil && e.answer == nil && atRegistry(above) {
+			c.use(e)
+			return absent(name, e.server), cacheCut, true
+		}
+	}
+	return Answer{}, "", false
+}
+
+// atRegistry reports whether a registry answers for the existence of name: it
+// is a registrable domain, a public suffix or above one.
+func atRegistry(name string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(name)
+	return strings.Count(name, ".") <= strings.Count(suffix, ".")+1
+}
+
+func absent(name, server string) Answer {
+	return Answer{Name: name, State: Absent, RCode: rcodeName(dns.RcodeNameError), Reason: ReasonNXDomain, Server: server}
+}
+
+func (c *cache) fresh(name string) *entry {
+	e := c.entries[name]
+	if e != nil && e.until <= c.clock() {
+		c.remove(e)
+		return nil
+	}
+	return e
+}
+
+// put keeps a for so long; what is unknown is not kept. The caller holds mu.
+func (c *cache) put(name string, a *Answer, keep time.Duration) {
+	e := &entry{name: name, server: a.Server, bytes: entryBytes + len(name) + len(a.Server)}
+	switch {
+	case a.State == Registered:
+		kept := a.clone()
+		e.answer, e.bytes = &kept, e.bytes+kept.size()
+		keep = min(keep, maxKeep)
+	case a.State == Absent && a.Reason == ReasonNXDomain:
+		keep = min(keep, maxKeepNegative)
+	default:
+		return
+	}
+	if keep <= 0 || e.bytes > c.maxBytes {
+		return
+	}
+	e.until = c.clock() + keep
+	if old := c.entries[name]; old != nil {
+		c.remove(old)
+	}
+	c.entries[name] = e
+	c.bytes += e.bytes
+	c.link(e)
+	for len(c.entries) > c.maxEntries || c.bytes > c.maxBytes {
+		c.remove(c.recent.prev)
+	}
+}
+
+func (c *cache) link(e *entry) {
+	e.prev, e.next = &c.recent, c.recent.next
+	e.prev.next, e.next.prev = e, e
+}
+
+func (c *cache) use(e *entry) {
+	e.prev.next, e.next.prev = e.next, e.prev
+	c.link(e)
+}
+
+func (c *cache) remove(e *entry) {
+	e.prev.next, e.next.prev = e.next, e.prev
+	delete(c.entries, e.name)
+	c.bytes -= e.bytes
+}
+
+// size is about what a takes, in bytes.
+func (a *Answer) size() int {
+	n := 400 + len(a.Name) + len(a.Disputed)
+	for _, list := range a.lists() {
+		for _, value := range *list {
+			n += 16 + len(value)
+		}
+	}
+	return n
+}
