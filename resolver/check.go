@@ -1,13 +1,18 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // canaryTime is the patience of Check for one address. The first of two tries
@@ -25,11 +30,18 @@ type CheckError struct {
 type UpstreamFault struct {
 	Upstream string // host:port as configured
 	Reason   string
+	Lies     bool // it answers, but not the truth
 }
+
+func (f UpstreamFault) lies() bool { return f.Lies }
 
 func (e *CheckError) Error() string {
 	var b strings.Builder
 	b.WriteString("no nameserver answers")
+	if slices.ContainsFunc(e.Upstreams, UpstreamFault.lies) {
+		b.Reset()
+		b.WriteString("no nameserver can be used")
+	}
 	for i, f := range e.Upstreams {
 		b.WriteString([]string{": ", "; "}[min(i, 1)])
 		fmt.Fprintf(&b, "%s: %s", f.Upstream, f.Reason)
@@ -39,6 +51,9 @@ func (e *CheckError) Error() string {
 
 // Hint says what to do about it.
 func (e *CheckError) Hint() string {
+	if slices.ContainsFunc(e.Upstreams, UpstreamFault.lies) {
+		return "some providers answer for names that do not exist; name another nameserver with --nameservers or NAMESERVERS, such as one of your own"
+	}
 	return "name one that answers with --nameservers or NAMESERVERS, and see that UDP and TCP to its port are not blocked"
 }
 
@@ -47,14 +62,18 @@ type finding struct {
 	link  *link // to what answered; nil for none
 	rcode int
 	fault string
+	lies  bool // the fault is that it does
 }
 
-// Check asks every configured nameserver for the NS records of the root, all at
-// a time, and returns within about five seconds. Any answer counts. A server
-// that gives none is left out until the next Check, with a warning; when none
-// is left the error is a *CheckError, and nothing changes. A server with
-// another port than 53 that answers on port 53 only is used there, with one
-// warning. Check may be called again at any time: it warns of changes only.
+// Check asks every configured nameserver for the NS records of a name that
+// exists (Config.CanaryExists) and for the address of one that does not (a
+// random one below Config.CanaryAbsent), all at a time, and returns within about
+// five seconds. A server that gives no answer, says that the first does not
+// exist or that the second does, is left out until the next Check, with a
+// warning; when none is left the error is a *CheckError, and nothing changes.
+// An answer with an error code is no reason to leave a server out. A server
+// with another port than 53 that answers on port 53 only is used there, with
+// one warning. Check may be called again at any time: it warns of changes only.
 func (r *Resolver) Check(ctx context.Context) error {
 	r.checking.Lock()
 	defer r.checking.Unlock()
@@ -76,7 +95,7 @@ func (r *Resolver) Check(ctx context.Context) error {
 	for i, u := range r.all {
 		f := found[i]
 		if f.link == nil {
-			faults = append(faults, UpstreamFault{u.String(), f.fault})
+			faults = append(faults, UpstreamFault{u.String(), f.fault, f.lies})
 			continue
 		}
 		u.adopt(f.link)
@@ -100,6 +119,9 @@ func (r *Resolver) tell(u *upstream, f finding, helpful bool) {
 	log := r.cfg.Log.Warn
 	args := []any{"nameserver", u.String()}
 	switch {
+	case f.lies:
+		news = "nameserver left out, its answers are not true"
+		args = append(args, "reason", f.fault)
 	case f.link == nil:
 		news = "nameserver left out, it does not answer"
 		args = append(args, "reason", f.fault)
@@ -150,7 +172,7 @@ func (u *upstream) inspect(ctx context.Context) finding {
 	answered := false
 	select {
 	case first = <-wanted:
-		if first.link != nil {
+		if first.link != nil || first.lies {
 			return first
 		}
 		answered = true
@@ -162,7 +184,7 @@ func (u *upstream) inspect(ctx context.Context) finding {
 	if !answered {
 		first = <-wanted
 	}
-	if first.link != nil {
+	if first.link != nil || first.lies {
 		cancel()
 		u.release((<-fallback).link)
 		return first
@@ -210,7 +232,7 @@ func (u *upstream) canaries(ctx context.Context, addrs []netip.Addr, port uint16
 	return result
 }
 
-// canary asks one address for the NS records of the root.
+// canary asks one address for both names, at a time.
 func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	l := u.link.Load()
 	if l == nil || l.addr != addr {
@@ -219,21 +241,38 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 			return finding{fault: cause(err)}
 		}
 	}
-	var err error
-	patience := u.resolver.cfg.patience
-	for _, wait := range []time.Duration{patience / 4, patience - patience/4} {
-		var rcode int
-		if rcode, err = u.ping(ctx, l, wait); err == nil {
-			u.meter.response(rcode)
-			return finding{link: l, rcode: rcode}
+	cfg := &u.resolver.cfg
+	missing := strings.ToLower(rand.Text()) + "." + cfg.CanaryAbsent // 26 letters and digits that nobody has registered
+	lie := make(chan string, 1)
+	go func() {
+		rep, err := u.ask(ctx, l, missing, TypeA)
+		switch {
+		case err != nil || rep.rcode != dns.RcodeSuccess:
+			lie <- ""
+		case len(rep.values) > 0:
+			lie <- fmt.Sprintf("it says that %s, which does not exist, has the address %s", shown(missing), rep.values[0])
+		default:
+			lie <- fmt.Sprintf("it says that %s exists, which does not", shown(missing))
 		}
-		if !errors.Is(err, errTimeout) {
-			break
-		}
+	}()
+	rep, err := u.ask(ctx, l, cfg.CanaryExists, TypeNS)
+	fault := <-lie
+	switch {
+	case err == nil && rep.rcode == dns.RcodeNameError:
+		fault = fmt.Sprintf("it says that %s does not exist", shown(cfg.CanaryExists))
+		fallthrough
+	case fault != "":
+		u.release(l)
+		return finding{fault: fault, lies: true}
+	case err == nil:
+		return finding{link: l, rcode: rep.rcode}
 	}
 	u.release(l)
 	if errors.Is(err, errTimeout) {
-		return finding{fault: fmt.Sprintf("no answer within %v", patience)}
+		return finding{fault: fmt.Sprintf("no answer within %v", cfg.patience)}
+	}
+	if errors.Is(err, errMalformed) {
+		return finding{fault: "its answer is malformed"}
 	}
 	if detail := strings.TrimPrefix(err.Error(), errUnreachable.Error()+": "); detail != err.Error() {
 		return finding{fault: detail}
@@ -241,17 +280,35 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	return finding{fault: "unreachable, or nothing listens on that port"}
 }
 
-// ping sends one canary over UDP, without EDNS so that the oldest server can
-// answer, and returns the code of the answer. What else it says does not matter.
-func (u *upstream) ping(ctx context.Context, l *link, wait time.Duration) (rcode int, err error) {
+// ask puts one question, over UDP where there is a choice, and once more if the
+// first datagram or its answer is lost.
+func (u *upstream) ask(ctx context.Context, l *link, name string, t Type) (reply, error) {
+	patience := u.resolver.cfg.patience
+	rep, err := u.ping(ctx, l, name, t, patience/4)
+	if errors.Is(err, errTimeout) {
+		rep, err = u.ping(ctx, l, name, t, patience-patience/4)
+	}
+	return rep, err
+}
+
+// ping sends one canary, without EDNS so that the oldest server can answer.
+func (u *upstream) ping(ctx context.Context, l *link, name string, t Type, wait time.Duration) (reply, error) {
 	r := u.resolver
 	q := r.queries.Get().(*query)
 	defer r.queries.Put(q)
-	if err := q.set(".", TypeNS, false); err != nil {
-		return rcodeNone, err
+	if err := q.set(name, t, false); err != nil {
+		return reply{}, err
 	}
 	if err := l.exchange(ctx, q, false, wait); err != nil {
-		return rcodeNone, err
+		return reply{}, err
 	}
-	return int(q.answer[3] & maskRCode), nil
+	rep, err := unpackAnswer(q.answer, q.end, name, t)
+	if err != nil {
+		return reply{}, err
+	}
+	u.meter.response(rep.rcode)
+	return rep, nil
 }
+
+// shown is a canonical name as people write it.
+func shown(name string) string { return cmp.Or(strings.TrimSuffix(name, "."), ".") }

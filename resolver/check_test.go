@@ -237,3 +237,72 @@ func TestCheckIsCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestCheckLeavesOutLiars(t *testing.T) {
+	t.Parallel()
+	honest := serve(t, "a.in. A 192.0.2.1")
+	for name, zone := range map[string]string{
+		"has the address 203.0.113.66":                   ";! LIE 203.0.113.66",
+		"has the address 203.0.113.67":                   "*.com. A 203.0.113.67",
+		"exists, which does not":                         "*.com. TXT none",
+		"it says that example.com does not exist":        "com. SOA ns. h. 1 2 3 4 5",
+		"it says that example.com does not exist (LIES)": ";! OUTSIDE NXDOMAIN\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := strings.TrimSuffix(name, " (LIES)")
+			liar := serve(t, zone)
+			cfg := Config{Upstreams: []string{liar.Addr(), honest.Addr()}}
+			if strings.Contains(want, "example.com") {
+				cfg.CanaryExists = "Example.com"
+				cfg.Upstreams[1] = serve(t, "example.com. NS ns.example.com.\na.in. A 192.0.2.1").Addr()
+			}
+			r, log := newLogged(t, cfg)
+			for range 2 {
+				if err := r.Check(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "its answers are not true") ||
+				!strings.Contains(log.String(), want) || !strings.Contains(log.String(), liar.Addr()) {
+				t.Errorf("want one warning with %q, got:\n%s", want, log)
+			}
+			before := liar.Total()
+			for range 5 {
+				if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.State != Registered || a.Disputed != "" {
+					t.Errorf("%+v, %v", a, err)
+				}
+				if a, err := r.Resolve(t.Context(), "none.in"); err != nil || a.State != Absent {
+					t.Errorf("%+v, %v", a, err)
+				}
+			}
+			if liar.Total() != before {
+				t.Error("the liar is still asked")
+			}
+			alone, _ := newLogged(t, Config{Upstreams: cfg.Upstreams[:1], CanaryExists: cfg.CanaryExists})
+			err := alone.Check(t.Context())
+			var fault *CheckError
+			if !errors.As(err, &fault) || !fault.Upstreams[0].Lies || !strings.HasPrefix(err.Error(), "no nameserver can be used: "+liar.Addr()+": it says that ") ||
+				!strings.Contains(fault.Hint(), "names that do not exist") {
+				t.Errorf("alone: %v", err)
+			}
+		})
+	}
+}
+
+func TestCanariesAreConfigured(t *testing.T) {
+	// com has a wildcard here, so another domain has to do.
+	server := serve(t, "*.com. A 192.0.2.7\nexample.net. NS ns.example.net.\n")
+	r, log := newLogged(t, Config{Upstreams: []string{server.Addr()}, CanaryAbsent: "in", CanaryExists: "example.net"})
+	if err := r.Check(t.Context()); err != nil || log.Len() > 0 {
+		t.Errorf("%v, log %s", err, log)
+	}
+	if server.Queries("example.net", "NS") != 1 || server.Total() != 2 {
+		t.Errorf("%d queries", server.Total())
+	}
+	for _, bad := range []string{"a..b", "bücher.example", strings.Repeat("a.", 101) + "b"} {
+		if err := (Config{Upstreams: []string{"127.0.0.1"}, CanaryAbsent: bad}).Validate(); err == nil {
+			t.Errorf("%q was taken for a canary", bad)
+		}
+	}
+}

@@ -26,6 +26,9 @@ const (
 // maxQPS bounds Config.QPS.
 const maxQPS = 10_000_000
 
+// maxCanary bounds the canaries' names: a random label goes before one.
+const maxCanary = 200
+
 // Config says whom to ask, for what, and how patiently. The zero value asks the
 // system's nameservers for everything.
 type Config struct {
@@ -61,6 +64,12 @@ type Config struct {
 	// Roots vouch for the certificates of tls:// and https:// upstreams.
 	// Default: those of the system.
 	Roots *x509.CertPool
+	// CanaryExists is a name that every honest nameserver knows, asked for its
+	// NS records by Check. Default ".", the root.
+	CanaryExists string
+	// CanaryAbsent is a domain without a wildcard: Check asks for a random name
+	// below it, which must not exist. Default "com".
+	CanaryAbsent string
 	// AskParent settles a name that no upstream can say anything about by asking
 	// the servers of its parent zone, where a delegation shows that it is
 	// registered. That sends queries to the servers of registries, past the
@@ -209,6 +218,18 @@ func (c Config) complete() (settings, error) {
 	if s.lookup == nil {
 		s.lookup = lookupSystem
 	}
+	canary := func(field string, value *string, preset string) {
+		name, ok := canonicalName(*value)
+		if *value == "" {
+			name, ok = preset, true
+		}
+		if !ok || len(name) > maxCanary {
+			faults = append(faults, &ConfigError{field, *value, "is not a domain name", ""})
+		}
+		*value = name
+	}
+	canary("CanaryExists", &s.CanaryExists, ".")
+	canary("CanaryAbsent", &s.CanaryAbsent, "com.")
 	if s.parentAddr == nil {
 		s.parentAddr = publicServer
 	}
