@@ -29,12 +29,16 @@ const (
 	TrackAll // the absent names too
 )
 
-// event is the record of one look-alike and its answer.
-func (s Seed) event(v fuzzer.Variant, a resolver.Answer, now time.Time) emitter.Event {
+// event is the record of one look-alike and its answer; own is the answer for
+// the seed's registrable domain.
+func (s Seed) event(v fuzzer.Variant, a, own resolver.Answer, now time.Time) emitter.Event {
 	event := emitter.Event{
 		Src: emitter.SrcVariant, ObservedAt: emitter.Seconds(now), Brand: s.Brand,
 		SeedRegistrable: s.Registrable(), CanonicalFQDN: v.FQDN, Registrable: fuzzer.Registrable(v.FQDN),
 		Detail: s.detail(v.FQDN, a),
+	}
+	if resolver.LikelyOwned(&own, &a) {
+		event.Detail.Tags = append([]string{resolver.TagLikelyOwned}, event.Detail.Tags...) // the first in the alphabet
 	}
 	if s.Recheck {
 		event.Reasons, event.SeedRegistrable = s.Reasons, s.SeedRegistrable
@@ -74,7 +78,7 @@ func (s Seed) detail(name string, a resolver.Answer) emitter.Detail {
 	detail := emitter.Detail{
 		Version: emitter.EventVersion, ID: emitter.EventID(s.FQDN, name, s.Scan), Scan: s.Scan, Seed: s.FQDN,
 		State: a.State.String(), RCode: a.RCode, Reason: a.Reason, NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA,
-		Incomplete: a.Incomplete, Server: a.Server,
+		Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete, Server: a.Server,
 	}
 	if unicode, err := idna.Punycode.ToUnicode(name); err == nil && unicode != name {
 		detail.Unicode = unicode

@@ -91,8 +91,12 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	}
 	publisher := newPublisher(ctx, s.Emitter)
 	publisher.publish(own...)
+	owner, forget := s.owner(publisher.ctx, seed)
+	defer forget()
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
-		func(v fuzzer.Variant, a resolver.Answer) error { return s.answered(&summary, publisher, seed, v, a) })
+		func(v fuzzer.Variant, a resolver.Answer) error {
+			return s.answered(&summary, publisher, seed, owner, v, a)
+		})
 	receipt, emitErr := publisher.close()
 	summary.Receipt = receipt
 	switch {
@@ -104,6 +108,24 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
 	s.Metrics.scanned(seed, summary)
 	return summary, nil
+}
+
+// owner begins to find out what the DNS says about the brand itself, for
+// comparison, and returns what waits for that: nothing comes of it when only one
+// name is to be asked about again, whose brand may be unknown. forget ends it.
+func (s *Scanner) owner(ctx context.Context, seed Seed) (get func() resolver.Answer, forget func()) {
+	if seed.Recheck {
+		return func() resolver.Answer { return resolver.Answer{} }, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	found := make(chan struct{})
+	var answer resolver.Answer
+	go func() {
+		defer close(found)
+		// Whatever goes wrong, the names that follow will show it.
+		answer, _ = s.Resolver.Resolve(ctx, seed.Registrable())
+	}()
+	return func() resolver.Answer { <-found; return answer }, func() { cancel(); <-found }
 }
 
 // names are what is to be asked about for a seed: its look-alikes less the
@@ -134,9 +156,13 @@ func (s *Scanner) names(seed Seed) (names iter.Seq[fuzzer.Variant], total, allow
 	}, permutations.Len() - allowed, allowed
 }
 
-func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, v fuzzer.Variant, a resolver.Answer) error {
+func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, owner func() resolver.Answer, v fuzzer.Variant, a resolver.Answer) error {
 	now := s.now()
-	event := seed.event(v, a, now)
+	var own resolver.Answer
+	if a.State == resolver.Registered {
+		own = owner()
+	}
+	event := seed.event(v, a, own, now)
 	switch a.State {
 	case resolver.Registered:
 		summary.Registered++

@@ -15,6 +15,7 @@ import (
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/pipeline"
+	"github.com/typostream/typostream/resolver"
 )
 
 // resultWriter prints the results of a scan in one format: add is called for
@@ -67,6 +68,7 @@ type row struct {
 	Domain string   `json:"domain"`
 	Fuzzer string   `json:"fuzzer"`
 	State  string   `json:"state"`
+	Tags   []string `json:"tags,omitempty"`
 
 	seed string
 }
@@ -89,9 +91,22 @@ func (c *collector) add(r pipeline.Result) error {
 	}
 	c.rows = append(c.rows, row{
 		A: one(r.Answer.A), AAAA: one(r.Answer.AAAA), MX: one(r.Answer.MX), NS: one(r.Answer.NS),
-		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), seed: r.Seed.FQDN,
+		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), Tags: marks(&r.Event.Detail), seed: r.Seed.FQDN,
 	})
 	return nil
+}
+
+// marks are all that an event says about its answer in a word.
+func marks(d *emitter.Detail) []string {
+	var words []string
+	if d.Disputed != "" {
+		words = append(words, "disputed")
+	}
+	words = append(words, d.Tags...)
+	if d.Wildcard {
+		words = append(words, "wildcard") // the last in the alphabet
+	}
+	return words
 }
 
 func (c *collector) end() error {
@@ -118,12 +133,12 @@ func printJSON(w *bufio.Writer, rows []row) error {
 
 func printCSV(w *bufio.Writer, rows []row) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"fuzzer", "domain", "dns_a", "dns_aaaa", "dns_mx", "dns_ns", "state"}); err != nil {
+	if err := out.Write([]string{"fuzzer", "domain", "dns_a", "dns_aaaa", "dns_mx", "dns_ns", "state", "tags"}); err != nil {
 		return err
 	}
 	for _, r := range rows {
 		join := func(values []string) string { return strings.Join(values, ";") }
-		if err := out.Write([]string{r.Fuzzer, r.Domain, join(r.A), join(r.AAAA), join(r.MX), join(r.NS), r.State}); err != nil {
+		if err := out.Write([]string{r.Fuzzer, r.Domain, join(r.A), join(r.AAAA), join(r.MX), join(r.NS), r.State, join(r.Tags)}); err != nil {
 			return err
 		}
 	}
@@ -184,7 +199,14 @@ func (r row) records() string {
 		}
 	}
 	if len(parts) == 0 {
-		return "-"
+		parts = append(parts, "-")
+	}
+	// What the records themselves show needs no word.
+	tags := slices.DeleteFunc(slices.Clone(r.Tags), func(tag string) bool {
+		return tag == resolver.TagSpecialAddress || tag == resolver.TagNullMX
+	})
+	if len(tags) > 0 {
+		parts = append(parts, "["+strings.Join(tags, " ")+"]")
 	}
 	return strings.Join(parts, " ")
 }

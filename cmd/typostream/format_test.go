@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
@@ -39,29 +40,30 @@ func TestFormats(t *testing.T) {
 		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered}),
 		result(t, "acme.com", "acmea.com", fuzzer.Addition, resolver.Answer{State: resolver.Absent}),
 	}
+	results[2].Event.Detail = emitter.Detail{Wildcard: true, Disputed: "192.0.2.53:53", Tags: []string{"parked", "special_address"}}
 	tests := []struct {
 		format string
 		all    bool
 		want   string
 	}{
 		{"list", false, "acmea.com\nacmes.com\nacmex.com\nacm.com\nxn--mnchn-kva6q.de\n"},
-		{"csv", false, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state
-addition,acmea.com,,,,,absent
-addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.example,registered
-addition,acmex.com,,,,,unknown
-omission,acm.com,,,,,registered
-omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered
+		{"csv", false, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags
+addition,acmea.com,,,,,absent,
+addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.example,registered,disputed;parked;special_address;wildcard
+addition,acmex.com,,,,,unknown,
+omission,acm.com,,,,,registered,
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
 `},
-		{"csv", true, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state
-addition,acmea.com,,,,,absent
-addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.example;b.example,registered
-addition,acmex.com,,,,,unknown
-omission,acm.com,,,,,registered
-omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered
+		{"csv", true, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags
+addition,acmea.com,,,,,absent,
+addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.example;b.example,registered,disputed;parked;special_address;wildcard
+addition,acmex.com,,,,,unknown,
+omission,acm.com,,,,,registered,
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
 `},
 		{"table", true, `acme.com
 addition  acmea.com   absent
-addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.example;b.example MX:mx,1.example
+addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.example;b.example MX:mx,1.example [disputed parked wildcard]
 addition  acmex.com   unknown
 omission  acm.com     -
 

@@ -81,7 +81,11 @@ type answerLine struct {
 	MX     []string `json:"mx,omitempty"`
 	CNAME  []string `json:"cname,omitempty"`
 	SOA    []string `json:"soa,omitempty"`
-	Server string   `json:"server"`
+
+	Wildcard bool     `json:"wildcard,omitempty"`
+	Disputed string   `json:"disputed,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+	Server   string   `json:"server"`
 }
 
 func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Resolver, names *nameReader, w *promptWriter) error {
@@ -98,6 +102,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		line, err := json.Marshal(&answerLine{
 			Name: a.Name, State: a.State.String(), RCode: a.RCode, Reason: a.Reason,
 			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA, Server: a.Server,
+			Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(),
 		})
 		if err != nil {
 			return err

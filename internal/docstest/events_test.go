@@ -21,6 +21,7 @@ import (
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
+	"github.com/typostream/typostream/resolver/resolvertest"
 )
 
 const (
@@ -85,8 +86,19 @@ func (m *memory) Emit(_ context.Context, messages ...emitter.Message) (emitter.R
 // published.
 func scan(t *testing.T) []emitter.Message {
 	t.Helper()
-	dns := startDNS(t)
-	r, err := resolver.New(resolver.Config{Upstreams: []string{dns.Addr()}})
+	zone := readDocument(t, "internal/docstest/testdata/readme.zone")
+	knows, err := resolvertest.Start(zone + "*.ank.co.uk. A 203.0.113.77\n") // a wildcard above my-b.ank.co.uk
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer knows.Close()
+	// Filters mybank.co.uk out, which makes it disputed when the other is asked first: it is faster.
+	filters, err := resolvertest.Start(strings.ReplaceAll(zone, "\nmybank.co.uk.", "\nhidden.co.uk.") + "*.ank.co.uk. A 203.0.113.77\n;! * DELAY 5ms\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filters.Close()
+	r, err := resolver.New(resolver.Config{Upstreams: []string{knows.Addr(), filters.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +133,21 @@ func scan(t *testing.T) []emitter.Message {
 			t.Fatalf("%s: %v, %v", message, verdict, err)
 		}
 		seed.Scan = "raw.hosts-0-7"
+		if _, err := scanner.Scan(t.Context(), seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Which nameserver is asked first is not ours to say; mostly the faster one.
+	disputed := func(m emitter.Message) bool { return bytes.Contains(m.Value, []byte(`"disputed":`)) }
+	for range 200 {
+		if slices.ContainsFunc(out.messages, disputed) {
+			break
+		}
+		seed, _, err := pipeline.ParseMessage([]byte(`{"canonical_fqdn":"mybank.co.uk","recheck":true}`), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed.Scan = "raw.hosts-0-8"
 		if _, err := scanner.Scan(t.Context(), seed); err != nil {
 			t.Fatal(err)
 		}
