@@ -89,7 +89,7 @@ func dnsOptions() []option {
 	return []option{
 		{
 			name: "nameservers", env: []string{"NAMESERVERS"},
-			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`, tls://HOST or https://HOST/dns-query; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
+			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`, tls://HOST, https://HOST/dns-query or a file (with a /) of such; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
 		},
 		{
 			name: "threads", short: "t", env: []string{"THREADS"}, value: "512",
@@ -108,9 +108,28 @@ func dnsOptions() []option {
 			usage: "send at most `N` queries a second, all nameservers together; 0 for as many as they answer", set: count(0, 10_000_000, func(s *settings) *int { return &s.QPS }),
 		},
 		{
+			name: "ask-parent", env: []string{"ASK_PARENT"}, value: "false", toggle: true,
+			usage: "ask the servers of the parent zone about a name that no resolver knows anything of", set: toggle(func(s *settings) *bool { return &s.AskParent }),
+		},
+		{
+			name: "canary-exists", env: []string{"CANARY_EXISTS"}, value: ".",
+			usage: "`NAME` that every honest resolver knows; one that denies it is left out", set: text(func(s *settings) *string { return &s.CanaryExists }),
+		},
+		{
+			name: "canary-absent", env: []string{"CANARY_ABSENT"}, value: "com",
+			usage: "`DOMAIN` below which a random name does not exist; a resolver that knows one is left out", set: text(func(s *settings) *string { return &s.CanaryAbsent }),
+		},
+		{
 			name: "max-unknown", env: []string{"MAX_UNKNOWN"}, value: "1%",
 			usage: "`SHARE` of names without a sure answer that a complete run may have", set: setMaxUnknown,
 		},
+	}
+}
+
+func cacheOption() option {
+	return option{
+		name: "dns-cache", env: []string{"DNS_CACHE"}, value: "50000",
+		usage: "answers that are kept for their time to live, `N`; at most 512 bytes each", set: count(0, 10_000_000, func(s *settings) *int { return &s.CacheEntries }),
 	}
 }
 
@@ -234,7 +253,7 @@ func logOptions(format string) []option {
 func workerCatalogue() []option {
 	return join(
 		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
-		[]option{outputDirOption("/out")}, workerOptions(), logOptions("json"),
+		[]option{cacheOption(), outputDirOption("/out")}, workerOptions(), logOptions("json"),
 	)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
@@ -202,6 +204,40 @@ func readLists(t *terminal, paths []string, what string, read func(io.Reader) ([
 		lists = append(lists, values)
 	}
 	return fuzzer.MergeLists(lists...), nil
+}
+
+// readNameservers replaces entries that are files, told by a slash, by what
+// stands in them: nameservers separated by blanks, and comments.
+func readNameservers(entries []string) ([]string, error) {
+	var all []string
+	for _, entry := range entries {
+		if !strings.Contains(entry, "/") || strings.Contains(entry, "://") {
+			all = append(all, entry)
+			continue
+		}
+		file, err := openFile(entry)
+		if err != nil {
+			return nil, err
+		}
+		lines := bufio.NewScanner(file)
+		before := len(all)
+		for lines.Scan() {
+			for word := range strings.FieldsSeq(lines.Text()) {
+				if strings.HasPrefix(word, "#") {
+					break
+				}
+				all = append(all, word)
+			}
+		}
+		file.Close()
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", entry, err)
+		}
+		if len(all) == before {
+			return nil, usagef("one nameserver a line", "%s names no nameserver", entry)
+		}
+	}
+	return all, nil
 }
 
 // readAllowList reads the file of --allow; nil if there is none.

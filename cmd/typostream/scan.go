@@ -41,7 +41,7 @@ func scanCommand(t *terminal) *cli.Command {
 		{name: "show", usage: "show the names of one `STATE`: registered, absent, unknown, or all", set: into(&f.show)},
 		{name: "all", short: "a", value: "false", toggle: true, usage: "show all records of a type instead of the first", set: intoBool(&f.records)},
 		kafkaOption("false"),
-	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{outputDirOption("out")}, logOptions("text"))
+	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "scan", Usage: "find the registered look-alikes of domains", ArgsUsage: "DOMAIN|URL...",
 		Description: `EXAMPLES:
@@ -133,8 +133,13 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 // newResolver opens the resolver that the options describe and lets it find
 // out which of its upstreams answer. No types means all.
 func newResolver(ctx context.Context, s *settings, log *slog.Logger, types ...resolver.Type) (*resolver.Resolver, error) {
+	upstreams, err := readNameservers(s.Nameservers)
+	if err != nil {
+		return nil, err
+	}
 	r, err := resolver.New(resolver.Config{
-		Upstreams: s.Nameservers, Types: types, Concurrency: s.Threads, Attempts: s.DNSAttempts, Timeout: s.DNSTimeout, QPS: s.QPS, Log: log,
+		AskParent: s.AskParent, CacheEntries: s.CacheEntries, CanaryExists: s.CanaryExists, CanaryAbsent: s.CanaryAbsent,
+		Upstreams: upstreams, Types: types, Concurrency: s.Threads, Attempts: s.DNSAttempts, Timeout: s.DNSTimeout, QPS: s.QPS, Log: log,
 	})
 	if err != nil {
 		return nil, s.resolverFault(err)
@@ -153,7 +158,10 @@ func (s *settings) resolverFault(err error) error {
 	if !errors.As(err, &fault) {
 		return err
 	}
-	names := map[string]string{"Upstreams": "nameservers", "Concurrency": "threads", "Attempts": "dns-retries", "Timeout": "dns-timeout", "QPS": "qps", "Types": "types"}
+	names := map[string]string{
+		"Upstreams": "nameservers", "Concurrency": "threads", "Attempts": "dns-retries", "Timeout": "dns-timeout", "QPS": "qps", "Types": "types",
+		"CanaryExists": "canary-exists", "CanaryAbsent": "canary-absent", "CacheEntries": "dns-cache",
+	}
 	from, known := s.sources[names[fault.Field]]
 	if !known || from.kind == "default" {
 		return usagef("", "%w", err)

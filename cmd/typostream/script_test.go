@@ -78,6 +78,7 @@ func setupScript(env *testscript.Env) error {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     cmdExits,
 	"dns":       cmdDNS,
+	"tlsdns":    cmdTLSDNS,
 	"asked":     cmdAsked,
 	"kafka":     cmdKafka,
 	"stopkafka": cmdStopKafka,
@@ -138,6 +139,26 @@ func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
 		name = args[1]
 	}
 	ts.Setenv(name, server.Addr())
+}
+
+// cmdTLSDNS serves a zone over TLS and HTTPS, and lets the program trust its
+// certificates as an operator would.
+func cmdTLSDNS(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "tlsdns FILE")
+	server, err := resolvertest.StartFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(server.Close)
+	authority, err := resolvertest.NewAuthority()
+	ts.Check(err)
+	addr, err := server.StartTLS(authority)
+	ts.Check(err)
+	url, err := server.StartHTTPS(authority)
+	ts.Check(err)
+	roots := ts.MkAbs("roots.pem")
+	ts.Check(os.WriteFile(roots, authority.PEM(), 0o600))
+	ts.Setenv("TLS", "tls://"+addr)
+	ts.Setenv("HTTPS", url)
+	ts.Setenv("SSL_CERT_FILE", roots)
 }
 
 func cmdAsked(ts *testscript.TestScript, neg bool, args []string) {

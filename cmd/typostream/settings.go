@@ -35,12 +35,16 @@ type settings struct {
 	DeliveryTimeout time.Duration // of all attempts of a batch
 	Security        emitter.Security
 
-	Nameservers []string // empty: the system's
-	Threads     int      // names asked about at once
-	DNSTimeout  time.Duration
-	QPS         int
-	DNSAttempts int // 0: the resolver's own number
-	MaxUnknown  float64
+	Nameservers  []string // addresses, URLs and files; empty: the system's
+	AskParent    bool     // settle unknown names at the servers of their parent zone
+	CacheEntries int      // answers kept; 0: none
+	CanaryAbsent string   // below which a random name must not exist
+	CanaryExists string
+	Threads      int // names asked about at once
+	DNSTimeout   time.Duration
+	QPS          int
+	DNSAttempts  int // 0: the resolver's own number
+	MaxUnknown   float64
 
 	OutputDir  string
 	SeedsCSV   string // the default need not exist

@@ -35,12 +35,12 @@ func TestWrongValues(t *testing.T) {
 		"process-csv": "y", "limit": "0", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
-		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "max-unknown": "2", "mode": "twice",
+		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "ask-parent": "maybe", "dns-cache": "-1", "max-unknown": "2", "mode": "twice",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
 	free := []string{
-		"retry-attempts", "fuzz-src", "nameservers", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb",
+		"retry-attempts", "fuzz-src", "nameservers", "canary-exists", "canary-absent", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb",
 		"sasl-username", "sasl-username-file", "sasl-password", "sasl-password-file", "ssl-ca-file", "ssl-cert-file", "ssl-key-file",
 	}
 	for _, o := range workerCatalogue() {
@@ -77,7 +77,7 @@ func TestSources(t *testing.T) {
 		"process-csv": "false", "limit": "7", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
-		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "max-unknown": "2%", "mode": "oneshot",
+		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "ask-parent": "true", "dns-cache": "5", "max-unknown": "2%", "mode": "oneshot",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {
