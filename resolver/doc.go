@@ -7,6 +7,12 @@
 // or unknown. Unknown means "could not find out" and is never folded into
 // either of the others.
 //
+// A name that was found is compared with what its parents answer for any name
+// (wildcards), and asked about on a second upstream; both mark it at most. A
+// name that stays unknown can be settled by its parent zone's own servers
+// (Config.AskParent). Answers can be kept for their TTL (Config.CacheEntries).
+// Check leaves out upstreams that are silent or lie.
+//
 // Layers, from the top: Each and Resolver.Resolve (what an answer means),
 // ask (tries over several upstreams), upstream (one nameserver: breaker, cost,
 // what it makes of EDNS, letter case and TCP), flow (all queries to an address:
