@@ -7,9 +7,11 @@ import "sync"
 //
 //	Accepted = Acked + Spooled + DeadLettered + InFlight
 type Accounting struct {
-	// Accepted messages entered the emitter and were not handed back.
-	Accepted     int64
-	Acked        int64
+	// Accepted messages entered the emitter and were not handed back. Those
+	// that Recover found on disk are among them.
+	Accepted int64
+	Acked    int64
+	// Spooled messages are in the spool now.
 	Spooled      int64
 	DeadLettered int64
 	// InFlight messages wait for their outcome; their Emit has not returned.
@@ -17,6 +19,9 @@ type Accounting struct {
 	// Returned messages were handed back to the caller with an error, durable
 	// nowhere. They are not among the accepted.
 	Returned int64
+	// Replayed messages are those of the acked that a replay sent from the
+	// spool.
+	Replayed int64
 	// Ambiguous messages may be in a topic twice, or be spooled and in the
 	// topic: an answer was lost and could not be asked for again.
 	Ambiguous int64
@@ -62,6 +67,22 @@ func (l *ledger) unspool(r Receipt) {
 	l.a.Spooled -= int64(r.Total())
 	l.a.Acked += int64(r.Acked)
 	l.a.DeadLettered += int64(r.DeadLettered)
+	l.mu.Unlock()
+}
+
+// replayed counts messages that a replay has sent.
+func (l *ledger) replayed(n int) {
+	l.mu.Lock()
+	l.a.Replayed += int64(n)
+	l.mu.Unlock()
+}
+
+// recovered takes in what an earlier process left on disk.
+func (l *ledger) recovered(spooled, deadLettered int) {
+	l.mu.Lock()
+	l.a.Accepted += int64(spooled + deadLettered)
+	l.a.Spooled += int64(spooled)
+	l.a.DeadLettered += int64(deadLettered)
 	l.mu.Unlock()
 }
 

@@ -99,13 +99,18 @@ func (g gate) blocked(now time.Time) bool {
 func (g gate) admit(now time.Time) bool {
 	for i, b := range g {
 		if !b.admit(now) {
-			for _, o := range g[:i] {
-				o.release()
-			}
+			g[:i].release()
 			return false
 		}
 	}
 	return true
+}
+
+// release ends probes that learned nothing.
+func (g gate) release() {
+	for _, b := range g {
+		b.release()
+	}
 }
 
 // cause is that of the widest open breaker, nil if none is.

@@ -54,6 +54,13 @@ type KafkaConfig struct {
 	// CreateTopics lets the emitter create a missing topic: 12 partitions,
 	// replication of at most 3, min.insync.replicas 2 where that fits, 7 days.
 	CreateTopics bool
+	// ReplayRate bounds the events a second that Run and Drain send from the
+	// spool, so that they do not crowd out new ones. Negative: no bound. Default
+	// 5,000.
+	ReplayRate int
+	// DeadLetterTopic gets a copy of every dead letter; the file is the truth,
+	// and a copy that cannot be delivered is counted and let go. Empty: none.
+	DeadLetterTopic string
 	// Dial opens connections to brokers, for TLS and SASL (see Security) and
 	// for tests. Default Security{}.Dial, which is plain TCP within 3 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -77,6 +84,7 @@ func (c *KafkaConfig) setDefaults() {
 	def(&c.BatchBytes, 512<<10)
 	def(&c.QueueBytes, 32<<20)
 	def(&c.Compression, "lz4")
+	def(&c.ReplayRate, 5000)
 	if c.Dial == nil {
 		c.Dial = Security{}.Dial
 	}
@@ -116,6 +124,7 @@ func (c KafkaConfig) Validate() error {
 	rule(c.BatchBytes > 0, "BatchBytes", "positive", c.BatchBytes)
 	rule(c.QueueBytes > 0, "QueueBytes", "positive", c.QueueBytes)
 	rule(slices.Contains(codecNames, c.Compression), "Compression", "none, gzip, snappy, lz4 or zstd", c.Compression)
+	rule(c.DeadLetterTopic == "" || legalTopic(c.DeadLetterTopic), "DeadLetterTopic", "a legal topic name", c.DeadLetterTopic)
 	if len(faults) > 0 {
 		return &ConfigError{faults}
 	}

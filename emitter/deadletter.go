@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,10 +17,11 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Failure types of a dead letter. The first is the emitter's own; the others
-// are for whoever reads inputs. Others may be used.
+// Failure types of a dead letter. The first two are the emitter's own; the
+// others are for whoever reads inputs. Others may be used.
 const (
 	FailureKafkaSend     = "kafka_send_error"
+	FailureSpoolDamaged  = "spool_damaged"
 	FailureJSONParse     = "json_parse_error"
 	FailureMissingDomain = "missing_url"
 	FailureInvalidDomain = "invalid_url"
@@ -68,6 +68,10 @@ type DeadLettersConfig struct {
 	// Dir is the output directory; dead_letters.jsonl in it is created when
 	// the first letter comes. Required.
 	Dir string
+	// MaxBytes bounds the file. At the limit Put returns a *FullError: events
+	// then stay in the spool, and inputs with whoever read them. Default
+	// 256 MiB.
+	MaxBytes int64
 	// Now gives the time of a letter. Default time.Now.
 	Now func() time.Time
 	// Log gets disk failures. Default slog.Default().
@@ -77,41 +81,53 @@ type DeadLettersConfig struct {
 }
 
 // DeadLetters appends to dead_letters.jsonl, mode 0600. Several processes may
-// share the file: each write holds a file lock, and a line torn by another's
-// crash is closed before the next. DeadLetters is safe for concurrent use.
+// share the file: each write holds the lock of .dead_letters.lock, and a line
+// torn by another's crash is closed before the next. DeadLetters is safe for
+// concurrent use.
 type DeadLetters struct {
+	cfg   DeadLettersConfig
 	j     *journal
-	now   func() time.Time
 	count atomic.Int64
+	tee   func(letter *deadLetterLine, line []byte) // told of each letter that is on disk; may be nil
 }
+
+// deadLetterFile is the name of the file.
+const deadLetterFile = "dead_letters.jsonl"
 
 // NewDeadLetters touches no file.
 func NewDeadLetters(cfg DeadLettersConfig) (*DeadLetters, error) {
 	cfg.Now, cfg.Log, cfg.open = fileDefaults(cfg.Now, cfg.Log, cfg.open)
+	def(&cfg.MaxBytes, 256<<20)
 	if cfg.Dir == "" {
 		return nil, &ConfigError{[]string{"Dir: must be set"}}
 	}
-	d := &DeadLetters{j: &journal{log: cfg.Log}, now: cfg.Now}
-	d.j.open = func() (*segment, error) {
-		return openShared(cfg.open, filepath.Join(cfg.Dir, "dead_letters.jsonl"), spoolMode)
-	}
+	d := &DeadLetters{cfg: cfg}
+	d.j = &journal{log: cfg.Log, open: func() (*segment, error) {
+		return openShared(cfg.open, cfg.Dir, cfg.MaxBytes)
+	}}
 	return d, nil
 }
 
-// openShared opens a file that several processes append to.
-func openShared(open openFunc, path string, perm fs.FileMode) (*segment, error) {
-	dir := filepath.Dir(path)
+// openShared opens the file that several processes append to.
+func openShared(open openFunc, dir string, limit int64) (*segment, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, &DirError{Dir: dir, Err: err}
 	}
-	f, err := open(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, perm)
+	path := filepath.Join(dir, deadLetterFile)
+	f, err := open(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, spoolMode)
 	if err != nil {
 		return nil, &DirError{Dir: dir, Err: err}
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, &DirError{Dir: dir, Err: errors.Join(err, f.Close())}
 	}
-	return &segment{path: path, f: f, lock: flock.New(path, flock.SetFlag(os.O_RDONLY)), shared: true}, nil
+	return &segment{path: path, f: f, lock: letterLock(dir), shared: open, max: limit}, nil
+}
+
+// letterLock guards the file against other processes. It is not the file's
+// own, since who takes letters out puts another file in its place.
+func letterLock(dir string) *flock.Flock {
+	return flock.New(filepath.Join(dir, ".dead_letters.lock"), flock.SetPermissions(spoolMode))
 }
 
 // Put returns when the letter is on disk. The context is looked at before
@@ -124,7 +140,7 @@ func (d *DeadLetters) Put(ctx context.Context, l DeadLetter) error {
 		SchemaVersion: "v1", FailureType: l.FailureType, Reason: strings.ToValidUTF8(l.Reason, "\uFFFD"),
 		RawValue: preview(l.Raw, rawPreview), RawBase64: base64.StdEncoding.EncodeToString(l.Raw),
 		Topic: l.Topic, Key: l.Key, Partition: l.Partition, Offset: l.Offset,
-		Code: l.Code, Attempts: l.Attempts, TS: d.now().UnixMilli(),
+		Code: l.Code, Attempts: l.Attempts, TS: d.cfg.Now().UnixMilli(),
 	}
 	if !utf8.ValidString(l.Key) {
 		line.Key, line.KeyBase64 = "", base64.StdEncoding.EncodeToString([]byte(l.Key))
@@ -133,10 +149,13 @@ func (d *DeadLetters) Put(ctx context.Context, l DeadLetter) error {
 	if err != nil {
 		return fmt.Errorf("encoding a dead letter: %w", err)
 	}
-	if err := d.j.append(append(b, '\n')); err != nil {
+	if _, _, err := d.j.append(append(b, '\n'), 1); err != nil {
 		return err
 	}
 	d.count.Add(1)
+	if d.tee != nil {
+		d.tee(&line, b)
+	}
 	return nil
 }
 

@@ -35,6 +35,10 @@ func (l *lane) handle(items []*item) {
 		l.k.store(items, false, errHead)
 		return
 	}
+	if items = l.k.divert(items); len(items) == 0 {
+		g.release()
+		return
+	}
 	l.deliver(g, items, false)
 }
 
@@ -202,7 +206,7 @@ func (d *delivery) watch(ctx context.Context, leader string, cancel func()) {
 // bury puts a record that Kafka refuses for good into the dead letters.
 func (k *Kafka) bury(it *item, topicName string, attempts int, v verdict) {
 	cause := &KafkaError{Topic: topicName, Attempts: attempts, Code: int(v.code), Err: v.err, hint: hintFor(topicName, v)}
-	if k.dead == nil {
+	if k.dead == nil || it.copy {
 		k.finish([]*item{it}, Receipt{}, cause, false)
 		return
 	}

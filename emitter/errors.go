@@ -8,7 +8,11 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-var errBreaker = errors.New("Kafka did not take events a moment ago")
+var (
+	errBreaker       = errors.New("Kafka did not take events a moment ago")
+	errBehind        = errors.New("an older event of the same key is in the spool")
+	errNoDeadLetters = errors.New("no file for dead letters is set")
+)
 
 // SpoolError reports that neither Kafka nor the spool took a message.
 type SpoolError struct {

@@ -120,7 +120,8 @@ func (f *Files) write(g *topicLines) error {
 	if err != nil {
 		return err
 	}
-	return j.append(g.lines)
+	_, _, err = j.append(g.lines, g.n)
+	return err
 }
 
 func (f *Files) journal(topic string) (*journal, error) {

@@ -48,8 +48,8 @@ func (l *lane) settle(g gate) bool {
 	v := h.again(min(k.cfg.RequestTimeout, k.cfg.DeliveryTimeout))
 	switch {
 	case v.class == classAcked:
-		l.delivered()
 		k.passed(g, l.t.name)
+		l.delivered()
 		return true
 	case v.class == classSession, v.class == classRecord, h.gone(v):
 		l.abandon(v.err)
@@ -96,12 +96,7 @@ func (h *head) gone(v verdict) bool {
 func (l *lane) delivered() {
 	h := l.head
 	l.head = nil
-	if err := h.held.Delivered(); err != nil {
-		h.doubt()
-		l.k.cfg.Log.Warn("Kafka has the events, but the spool could not be told: a replay may send them again",
-			"topic", l.t.name, "partition", l.partition, "events", h.records, "cause", err)
-		return
-	}
+	h.held.Delivered()
 	l.k.cfg.Log.Info("Kafka has the events whose answer was lost, they are not sent again",
 		"topic", l.t.name, "partition", l.partition, "events", h.records)
 }
@@ -133,8 +128,6 @@ func (l *lane) await() {
 		return
 	}
 	if g := l.gate(); g.admit(time.Now()) && l.settle(g) {
-		for _, b := range g {
-			b.release() // what is not closed by an answer is left to the next batch
-		}
+		g.release() // what is not closed by an answer is left to the next batch
 	}
 }

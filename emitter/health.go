@@ -19,7 +19,8 @@ type Health struct {
 	// Cause says why Kafka is not reachable; nil if it is.
 	Cause error
 	// Problems names what does not take events now (all of Kafka, topics,
-	// partitions), each with its cause. Those events go to the spool.
+	// partitions), each with its cause: those events go to the spool. A spool
+	// that is full is named too.
 	Problems []string
 }
 
@@ -46,6 +47,9 @@ func (k *Kafka) Health() Health {
 	h := Health{Known: k.health.known, Cause: k.health.cause, Since: k.health.since}
 	k.health.mu.Unlock()
 	h.Problems = k.openBreakers()
+	if k.spool != nil && k.spool.room.full() {
+		h.Problems = append(h.Problems, "spool: full, events wait")
+	}
 	if open, since, cause := k.brk.state(time.Now()); open {
 		h.Since, h.Cause = since, cause
 	}
@@ -65,7 +69,9 @@ func (k *Kafka) openBreakers() []string {
 	k.mu.Lock()
 	topics := make([]*topic, 0, len(k.topics))
 	for _, t := range k.topics {
-		topics = append(topics, t)
+		if t.name != k.cfg.DeadLetterTopic { // its messages are copies, which may be lost
+			topics = append(topics, t)
+		}
 	}
 	k.mu.Unlock()
 	for _, t := range topics {
@@ -83,8 +89,8 @@ func (k *Kafka) openBreakers() []string {
 // Check asks Kafka for the topic's metadata afresh, within RequestTimeout, and
 // remembers for Health whether an answer came. After a good one the next batch
 // is tried, even in the period in which messages go to the spool at once, and
-// when no part of Kafka is known to be in trouble the spool's file is closed, so
-// that it can be replayed. A missing topic is an error too: a *KafkaError, as all others.
+// when no part of Kafka is known to be in trouble Run looks after the spool. A
+// missing topic is an error too: a *KafkaError, as all others.
 func (k *Kafka) Check(ctx context.Context, topicName string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.RequestTimeout)
 	defer cancel()

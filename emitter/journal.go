@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,14 +15,16 @@ import (
 // report success. The segment is cut back to its last durable byte, closed,
 // and the lines go to a new one, once.
 type journal struct {
-	open func() (*segment, error) // opens the next segment
-	log  *slog.Logger
+	open   func() (*segment, error) // opens the next segment
+	full   func(*segment) bool      // the next lines are to go to a new segment; nil: never
+	closed func(*segment)           // told of each segment that was closed; may be nil
+	log    *slog.Logger
 
-	mu     sync.Mutex
-	next   *group // lines that wait for the flush under way
-	busy   bool
-	closed bool
-	idle   sync.WaitGroup // flushes handed to a goroutine
+	mu   sync.Mutex
+	next *group // lines that wait for the flush under way
+	busy bool
+	over bool
+	idle sync.WaitGroup // flushes handed to a goroutine
 
 	seg *segment // touched by the flusher only
 }
@@ -30,42 +33,41 @@ type journal struct {
 // after it.
 type group struct {
 	buf    []byte
+	lines  int
 	rotate bool
 	done   chan struct{}
+	seg    *segment // where the lines are
+	first  int      // number of the first of them, from 0
 	err    error
-	path   string // of the file that the lines went to
-	base   int64  // offset of the first of them in it
 }
 
-// append returns when p, whole lines, is durable.
-func (j *journal) append(p []byte) error {
-	_, _, err := j.join(p, false)
-	return err
-}
+// append returns when p, n whole lines, is durable: the segment, and the number
+// in it of the first line.
+func (j *journal) append(p []byte, n int) (*segment, int, error) { return j.join(p, n, false) }
 
 // rotate closes the segment, once what was appended before is durable; the
 // next append opens another.
 func (j *journal) rotate() error {
-	_, _, err := j.join(nil, true)
+	_, _, err := j.join(nil, 0, true)
 	return err
 }
 
-// join adds to the group that is flushed next and returns when that is done:
-// the file, and where in it p begins.
+// join adds to the group that is flushed next and returns when that is done.
 // The caller that finds the journal idle flushes; those who come meanwhile form
 // the next group.
-func (j *journal) join(p []byte, rotate bool) (path string, at int64, err error) {
+func (j *journal) join(p []byte, n int, rotate bool) (*segment, int, error) {
 	j.mu.Lock()
-	if j.closed {
+	if j.over {
 		j.mu.Unlock()
-		return "", 0, ErrClosed
+		return nil, 0, ErrClosed
 	}
 	if j.next == nil {
 		j.next = &group{done: make(chan struct{})}
 	}
 	g := j.next
-	at = int64(len(g.buf))
+	at := g.lines
 	g.buf = append(g.buf, p...)
+	g.lines += n
 	g.rotate = g.rotate || rotate
 	lead := !j.busy
 	if lead {
@@ -78,7 +80,7 @@ func (j *journal) join(p []byte, rotate bool) (path string, at int64, err error)
 		j.handOver()
 	}
 	<-g.done
-	return g.path, g.base + at, g.err
+	return g.seg, g.first + at, g.err
 }
 
 // handOver lets a goroutine serve the groups that formed meanwhile, so that no
@@ -108,21 +110,21 @@ func (j *journal) take() *group {
 
 func (j *journal) flush(g *group) {
 	if len(g.buf) > 0 {
-		if g.err = j.commit(g.buf); g.err == nil {
-			g.path, g.base = j.seg.path, j.seg.size-int64(len(g.buf))
+		if g.err = j.commit(g.buf, g.lines); g.err == nil {
+			g.seg, g.first = j.seg, j.seg.lines-g.lines
 		}
 		g.buf = nil
 	}
-	if g.rotate && j.seg != nil {
-		if err := j.seg.close(); err != nil { // what is in it is durable all the same
-			j.log.Warn("a file was not closed as it should be", "file", j.seg.path, "cause", err)
-		}
-		j.seg = nil
+	if g.rotate {
+		j.drop()
 	}
 	close(g.done)
 }
 
-func (j *journal) commit(p []byte) error {
+func (j *journal) commit(p []byte, n int) error {
+	if j.seg != nil && j.full != nil && j.full(j.seg) {
+		j.drop()
+	}
 	var err error
 	for range 2 {
 		if j.seg == nil {
@@ -135,30 +137,50 @@ func (j *journal) commit(p []byte) error {
 			}
 			j.seg = seg
 		}
-		if err = j.seg.write(p); err == nil {
+		if err = j.seg.write(p, n); err == nil {
 			return nil
 		}
+		if _, full := errors.AsType[*FullError](err); full {
+			return err
+		}
 		j.log.Error("writing to disk failed, trying a new file", "file", j.seg.path, "cause", err)
-		j.seg.abandon()
-		j.seg = nil
+		j.drop()
 	}
 	return err
+}
+
+// drop closes the segment. What is in it is durable, whatever close says.
+func (j *journal) drop() {
+	if err := j.finish(); err != nil {
+		j.log.Warn("a file was not closed as it should be", "cause", err)
+	}
+}
+
+func (j *journal) finish() error {
+	seg := j.seg
+	if seg == nil {
+		return nil
+	}
+	j.seg = nil
+	err := seg.close()
+	if j.closed != nil {
+		j.closed(seg)
+	}
+	if err != nil {
+		return fmt.Errorf("closing %s: %w", seg.path, err)
+	}
+	return nil
 }
 
 // close waits for flushes under way and closes the file. Safe twice.
 func (j *journal) close() error {
 	j.mu.Lock()
-	first := !j.closed
-	j.closed = true
+	first := !j.over
+	j.over = true
 	j.mu.Unlock()
 	j.idle.Wait()
-	if !first || j.seg == nil {
+	if !first {
 		return nil
 	}
-	seg := j.seg
-	j.seg = nil
-	if err := seg.close(); err != nil {
-		return fmt.Errorf("closing %s: %w", seg.path, err)
-	}
-	return nil
+	return j.finish()
 }

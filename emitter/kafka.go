@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 )
 
 // Kafka writes messages to Kafka, idempotently, with acks from all in-sync
@@ -20,8 +21,9 @@ import (
 // delivered goes to the spool, what Kafka refuses for good to the dead
 // letters, and only then is the caller released.
 //
-// Messages with one key keep their order among those that are acked; spooled
-// messages come later, by Replay.
+// Run sends what is in the spool when Kafka takes events again. Messages with
+// one key keep the order in which their Emits returned: while an older one is in
+// the spool a newer one goes there too.
 type Kafka struct {
 	cfg     KafkaConfig
 	packer  *compressor
@@ -33,6 +35,8 @@ type Kafka struct {
 	meters  meters
 	health  health
 	brk     breaker // of the whole cluster
+	replays *rate.Limiter
+	copies  copies // of dead letters, on their way to their topic
 
 	room   *semaphore.Weighted // bytes inside
 	ctx    context.Context     // ends when Close gives up waiting
@@ -40,12 +44,13 @@ type Kafka struct {
 
 	closing chan struct{} // closed when Close begins
 
-	mu     sync.Mutex
-	topics map[string]*topic
-	closed bool
-	inside sync.WaitGroup // calls of Emit and goroutines of lanes
-	gone   chan struct{}  // closed when Close is through
-	once   sync.Once
+	mu      sync.Mutex
+	topics  map[string]*topic
+	closed  bool
+	callers sync.WaitGroup // calls of Emit and the like
+	inside  sync.WaitGroup // goroutines of lanes and topics
+	gone    chan struct{}  // closed when Close is through
+	once    sync.Once
 }
 
 // NewKafka checks the configuration and touches no network. With a nil spool
@@ -57,13 +62,14 @@ func NewKafka(cfg KafkaConfig, spool *Spool, dead *DeadLetters) (*Kafka, error) 
 	}
 	cfg.setDefaults()
 	k := &Kafka{
-		cfg:    cfg,
-		spool:  spool,
-		dead:   dead,
-		meters: newMeters(),
-		room:   semaphore.NewWeighted(int64(cfg.QueueBytes)),
-		topics: map[string]*topic{},
-		gone:   make(chan struct{}),
+		cfg:     cfg,
+		spool:   spool,
+		dead:    dead,
+		meters:  newMeters(),
+		room:    semaphore.NewWeighted(int64(cfg.QueueBytes)),
+		replays: newLimit(cfg.ReplayRate),
+		topics:  map[string]*topic{},
+		gone:    make(chan struct{}),
 
 		closing: make(chan struct{}),
 	}
@@ -74,6 +80,9 @@ func NewKafka(cfg KafkaConfig, spool *Spool, dead *DeadLetters) (*Kafka, error) 
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.cluster = newCluster(&k.cfg)
 	k.session = newSession(k.cluster, k.books.session)
+	if dead != nil && cfg.DeadLetterTopic != "" {
+		dead.tee = k.copyLetter
+	}
 	return k, nil
 }
 
@@ -82,6 +91,10 @@ type item struct {
 	msg  Message
 	size int64
 	call *call
+	room int64    // taken in the spool, in case the message comes to be there
+	line *lineRef // of a message that is in the spool already; nil: new
+	copy bool     // of a dead letter: nobody waits for it, and it is in no books
+	fate Fate
 	// state decides between the lane that takes the item into a batch and the
 	// Emit that is cancelled.
 	state atomic.Uint32
@@ -136,32 +149,52 @@ const itemOverhead = 128
 // lost that may still be delivered. That wait is bounded by TopicWait and the
 // attempts, and by Close.
 func (k *Kafka) Emit(ctx context.Context, msgs ...Message) (Receipt, error) {
+	_, receipt, err := k.emit(ctx, msgs)
+	return receipt, err
+}
+
+// EmitEach is Emit, and says of each message what became of it.
+func (k *Kafka) EmitEach(ctx context.Context, msgs ...Message) ([]Fate, error) {
+	items, _, err := k.emit(ctx, msgs)
+	fates := make([]Fate, len(msgs))
+	for i := range items {
+		fates[i] = items[i].fate
+	}
+	return fates, err
+}
+
+func (k *Kafka) emit(ctx context.Context, msgs []Message) ([]item, Receipt, error) {
 	if err := checkMessages(msgs); err != nil {
-		return Receipt{}, err
+		return nil, Receipt{}, err
 	}
 	if !k.enter() {
-		return Receipt{}, ErrClosed
+		return nil, Receipt{}, ErrClosed
 	}
-	defer k.inside.Done()
+	defer k.callers.Done()
 	if len(msgs) == 0 {
-		return Receipt{}, nil
+		return nil, Receipt{}, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return Receipt{}, &UndeliveredError{Count: len(msgs), Cause: err}
+		return nil, Receipt{}, &UndeliveredError{Count: len(msgs), Cause: err}
 	}
 	c := &call{left: len(msgs), done: make(chan struct{})}
 	items := make([]item, len(msgs))
 	k.offer(ctx, c, items, msgs)
+	k.await(ctx, c, items)
+	if c.lost != nil {
+		return items, c.receipt, c.lost
+	}
+	return items, c.receipt, nil
+}
+
+// await returns when every item of the call is settled.
+func (k *Kafka) await(ctx context.Context, c *call, items []item) {
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 		k.withdraw(ctx, items)
 		<-c.done
 	}
-	if c.lost != nil {
-		return c.receipt, c.lost
-	}
-	return c.receipt, nil
 }
 
 func (k *Kafka) enter() bool {
@@ -170,7 +203,7 @@ func (k *Kafka) enter() bool {
 	if k.closed {
 		return false
 	}
-	k.inside.Add(1)
+	k.callers.Add(1)
 	return true
 }
 
@@ -182,12 +215,12 @@ func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message
 		it := &items[i]
 		it.msg, it.call = msgs[i], c
 		it.size = min(int64(len(it.msg.Key)+len(it.msg.Value)+itemOverhead), int64(k.cfg.QueueBytes))
-		if k.room.TryAcquire(it.size) {
+		if k.reserve(it) && k.room.TryAcquire(it.size) {
 			continue
 		}
 		k.enqueue(items[first:i]) // they hold room themselves
 		first = i
-		if err := k.room.Acquire(ctx, it.size); err != nil {
+		if err := k.acquire(ctx, it); err != nil {
 			for j := range items[i:] {
 				items[i+j].state.Store(itemTaken)
 			}
@@ -198,10 +231,44 @@ func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message
 	k.enqueue(items[first:])
 }
 
+// acquire waits for what reserve and TryAcquire did not give at once.
+func (k *Kafka) acquire(ctx context.Context, it *item) error {
+	if k.spool != nil && it.line == nil && it.room == 0 {
+		n := lineRoom(&it.msg)
+		if err := k.spool.reserve(ctx, n); err != nil {
+			return err
+		}
+		it.room = n
+	}
+	err := k.room.Acquire(ctx, it.size)
+	if err != nil && it.room > 0 {
+		k.spool.room.release(it.room)
+	}
+	return err
+}
+
+// reserve takes room in the spool for a new message, if there is some.
+func (k *Kafka) reserve(it *item) bool {
+	if k.spool == nil || it.line != nil {
+		return true
+	}
+	n := lineRoom(&it.msg)
+	if !k.spool.room.tryAcquire(n) {
+		return false
+	}
+	it.room = n
+	return true
+}
+
 // enqueue puts items into their lanes. What a breaker keeps from Kafka is
 // spooled here, by the caller, so that it does not queue behind a probe.
 func (k *Kafka) enqueue(items []item) {
-	k.books.accept(len(items))
+	if len(items) == 0 {
+		return
+	}
+	if items[0].line == nil && !items[0].copy {
+		k.books.accept(len(items))
+	}
 	now := time.Now()
 	for len(items) > 0 {
 		n := 1
@@ -244,65 +311,6 @@ func (k *Kafka) withdraw(ctx context.Context, items []item) {
 	}
 }
 
-// store makes taken items durable on this machine, after Kafka did not take
-// them. ambiguous says that they may be in the topic.
-func (k *Kafka) store(items []*item, ambiguous bool, cause error) {
-	if k.spool == nil {
-		k.finish(items, Receipt{}, cause, ambiguous)
-		return
-	}
-	msgs := make([]Message, len(items))
-	for i, it := range items {
-		msgs[i] = it.msg
-	}
-	if err := k.spool.Put(msgs, ambiguous); err != nil {
-		k.cfg.Log.Error("the spool cannot take events, they are handed back to the caller",
-			"events", len(items), "cause", err)
-		k.finish(items, Receipt{}, &SpoolError{Kafka: cause, Err: err}, ambiguous)
-		return
-	}
-	k.finish(items, Receipt{Spooled: len(items)}, nil, false)
-}
-
-// hold is store for items of unknown outcome whose batch stays at the head of
-// its partition. It reports whether they are in the spool.
-func (k *Kafka) hold(items []*item, cause error) (*Held, bool) {
-	msgs := make([]Message, len(items))
-	for i, it := range items {
-		msgs[i] = it.msg
-	}
-	held, err := k.spool.PutHeld(msgs)
-	if err != nil {
-		k.cfg.Log.Error("the spool cannot take events, they are handed back to the caller",
-			"events", len(items), "cause", err)
-		k.finish(items, Receipt{}, &SpoolError{Kafka: cause, Err: err}, true)
-		return nil, false
-	}
-	held.books = &k.books
-	k.finish(items, Receipt{Spooled: len(items)}, nil, false)
-	return held, true
-}
-
-// finish settles taken items alike: r counts them all, or err says why they
-// are durable nowhere.
-func (k *Kafka) finish(items []*item, r Receipt, err error, ambiguous bool) {
-	if err != nil {
-		k.books.giveBack(len(items))
-	} else {
-		k.books.settle(r)
-	}
-	var room int64
-	one := Receipt{Acked: min(r.Acked, 1), Spooled: min(r.Spooled, 1), DeadLettered: min(r.DeadLettered, 1)}
-	for _, it := range items {
-		room += it.size
-	}
-	k.room.Release(room)
-	for _, it := range items {
-		it.msg.Value = nil // the queue may hold the item longer than its caller
-		it.call.settle(1, one, err, ambiguous)
-	}
-}
-
 // Accounting returns the books as they are at this moment.
 func (k *Kafka) Accounting() Accounting { return k.books.snapshot() }
 
@@ -310,9 +318,15 @@ func (k *Kafka) Accounting() Accounting { return k.books.snapshot() }
 func (k *Kafka) Metrics() []prometheus.Collector {
 	return append([]prometheus.Collector{
 		&bookCollector{books: &k.books},
+		&spoolCollector{spool: k.spool},
 		k.meters.breakerGauge(k),
+		k.copies.counter(),
 	}, k.meters.all()...)
 }
+
+// closingGrace is what Close leaves to batches of unknown outcome and to copies
+// of dead letters.
+const closingGrace = 2 * time.Second
 
 // Close refuses new calls and waits until every message inside has its
 // outcome. When ctx ends first, attempts under way are cut short and their
@@ -327,7 +341,11 @@ func (k *Kafka) Close(ctx context.Context) error {
 		k.mu.Unlock()
 		close(k.closing)
 		stop := context.AfterFunc(ctx, k.cancel)
+		k.callers.Wait()
+		// What is inside now nobody waits for.
+		grace := time.AfterFunc(closingGrace, k.cancel)
 		k.inside.Wait()
+		grace.Stop()
 		stop()
 		k.cancel()
 		k.cluster.close()

@@ -16,8 +16,7 @@ import (
 //	{"v":1,"topic":"domains.candidates","key":"sbii.co.in","unknown":false,"crc32c":3808858755,"value":{…}}
 //
 // The CRC-32C is over the key's bytes and then the value's. unknown is true
-// when the message may already be in the topic, and null once that is known:
-// it is there, and no replay sends it. A value that is one line of
+// when the message may already be in the topic. A value that is one line of
 // valid UTF-8 JSON stands there byte for byte; any other is base64 in
 // value_base64, as is a key that is not UTF-8 in key_base64.
 //
@@ -28,21 +27,11 @@ type spoolLine struct {
 	Topic       string          `json:"topic"`
 	Key         string          `json:"key"`
 	KeyBase64   []byte          `json:"key_base64"`
-	Unknown     json.RawMessage `json:"unknown"`
+	Unknown     bool            `json:"unknown"`
 	CRC32C      *uint32         `json:"crc32c"`
 	Value       json.RawMessage `json:"value"`
 	ValueBase64 []byte          `json:"value_base64"`
 }
-
-// The value of "unknown" in a line whose outcome is not known, and what it is
-// overwritten with when it turns out that Kafka has the message: as long.
-const (
-	unknownMark      = `,"unknown":true`
-	unknownDelivered = "null"
-)
-
-// errDelivered says of a spool line that Kafka has its message.
-var errDelivered = errors.New("delivered")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -96,27 +85,44 @@ func embeddable(v []byte) bool {
 // replayTopics says where bare events go.
 type replayTopics struct{ events, crawl, inactive string }
 
-// decodeLine reads one line, without its line feed, of a spool or of saved
-// events. spooled tells which it was. The message's bytes do not share memory
-// with the line.
-func decodeLine(line []byte, topics replayTopics) (m Message, spooled bool, err error) {
-	var kind struct {
+// lineKind is what a line of a file is.
+type lineKind uint8
+
+const (
+	bareEvent lineKind = iota
+	spoolEvent
+	deadEvent // of the dead letters
+)
+
+// decodeLine reads one line, without its line feed, of a spool, of saved events
+// or of the dead letters. unknown says that the message may be in its topic. The
+// message's bytes do not share memory with the line.
+func decodeLine(line []byte, topics replayTopics) (m Message, kind lineKind, unknown bool, err error) {
+	var has struct {
 		V       json.RawMessage `json:"v"`
 		CRC32C  json.RawMessage `json:"crc32c"`
 		Failure json.RawMessage `json:"failure_type"`
 	}
-	if err := json.Unmarshal(line, &kind); err != nil {
-		return Message{}, false, jsonFault(err)
+	if err := json.Unmarshal(line, &has); err != nil {
+		return Message{}, bareEvent, false, jsonFault(err)
 	}
 	switch {
-	case kind.V != nil && kind.CRC32C != nil:
-		m, err = decodeSpooled(line)
-		return m, true, err
-	case kind.Failure != nil:
-		return Message{}, false, errors.New("a dead letter, not an event")
+	case has.V != nil && has.CRC32C != nil:
+		m, unknown, err = decodeSpooled(line)
+		return m, spoolEvent, unknown, err
+	case has.Failure != nil:
+		letter, err := parseLetter(line)
+		if err != nil {
+			return Message{}, deadEvent, false, err
+		}
+		m, ok := letter.Message()
+		if !ok {
+			return Message{}, deadEvent, false, errors.New("a dead letter that holds no event")
+		}
+		return m, deadEvent, false, nil
 	}
 	m, err = decodeBare(line, topics)
-	return m, false, err
+	return m, bareEvent, false, err
 }
 
 func jsonFault(err error) error {
@@ -126,18 +132,17 @@ func jsonFault(err error) error {
 	return fmt.Errorf("not JSON: %w", err)
 }
 
-func decodeSpooled(line []byte) (Message, error) {
+// decodeSpooled reads a line of the spool and checks it. unknown is what the
+// line says of itself.
+func decodeSpooled(line []byte) (m Message, unknown bool, err error) {
 	var l spoolLine
 	if err := json.Unmarshal(line, &l); err != nil {
-		return Message{}, jsonFault(err)
-	}
-	if string(l.Unknown) == unknownDelivered {
-		return Message{}, errDelivered
+		return Message{}, false, jsonFault(err)
 	}
 	if l.V != 1 {
-		return Message{}, fmt.Errorf("spool line of version %d; this program reads version 1", l.V)
+		return Message{}, false, fmt.Errorf("spool line of version %d; this program reads version 1", l.V)
 	}
-	m := Message{Topic: l.Topic, Key: l.Key, Value: l.Value}
+	m = Message{Topic: l.Topic, Key: l.Key, Value: l.Value}
 	if l.KeyBase64 != nil {
 		m.Key = string(l.KeyBase64)
 	}
@@ -145,9 +150,23 @@ func decodeSpooled(line []byte) (Message, error) {
 		m.Value = l.ValueBase64
 	}
 	if l.CRC32C == nil || *l.CRC32C != lineCRC(m.Key, m.Value) {
-		return Message{}, errors.New("checksum does not match: the line was changed or damaged")
+		return Message{}, false, errors.New("checksum does not match: the line was changed or damaged")
 	}
-	return m, checkLine(&m)
+	return m, l.Unknown, checkLine(&m)
+}
+
+// lineKey returns topic and key of a spool line, without a check of the rest.
+// Lines as we write them, but for those with unusual keys, cost no JSON parser.
+func lineKey(line []byte) (m Message, ok bool) {
+	if rest, plain := bytes.CutPrefix(line, []byte(`{"v":1,"topic":"`)); plain {
+		topic, rest, _ := bytes.Cut(rest, []byte(`","key":"`))
+		key, _, found := bytes.Cut(rest, []byte(`","unknown":`))
+		if found && !bytes.ContainsAny(topic, `"\\`) && !bytes.ContainsAny(key, `"\\`) {
+			return Message{Topic: string(topic), Key: string(key)}, true
+		}
+	}
+	m, _, err := decodeSpooled(line)
+	return m, err == nil
 }
 
 func checkLine(m *Message) error {

@@ -49,6 +49,36 @@ func (r Receipt) Add(o Receipt) Receipt {
 	}
 }
 
+// Fate is what became of one message.
+type Fate uint8
+
+const (
+	// FateUndelivered: it was handed back, and is durable nowhere. Of a message
+	// of the spool: it is still there.
+	FateUndelivered Fate = iota
+	FateAcked
+	FateSpooled
+	FateDeadLettered
+)
+
+// fate is that of the one message that the receipt counts.
+func (r Receipt) fate() Fate {
+	switch {
+	case r.Acked > 0:
+		return FateAcked
+	case r.Spooled > 0:
+		return FateSpooled
+	case r.DeadLettered > 0:
+		return FateDeadLettered
+	}
+	return FateUndelivered
+}
+
+// times returns n times the receipt.
+func (r Receipt) times(n int) Receipt {
+	return Receipt{Acked: n * r.Acked, Spooled: n * r.Spooled, DeadLettered: n * r.DeadLettered}
+}
+
 // Total is the number of durable messages.
 func (r Receipt) Total() int { return r.Acked + r.Spooled + r.DeadLettered }
 

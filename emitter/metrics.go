@@ -25,8 +25,9 @@ func bookMetrics() []bookMetric {
 		{d("accepted_events", "Events taken over and not handed back: acked + spooled + dead_lettered + in flight."), gauge, func(a *Accounting) int64 { return a.Accepted }},
 		{d("in_flight_events", "Events that wait for their outcome."), gauge, func(a *Accounting) int64 { return a.InFlight }},
 		{d("acked_total", "Events acknowledged by all in-sync replicas, or fsynced in file-only mode."), count, func(a *Accounting) int64 { return a.Acked }},
-		{d("spooled_total", "Events fsynced in the spool."), count, func(a *Accounting) int64 { return a.Spooled }},
-		{d("dead_lettered_total", "Events refused for good and fsynced in the dead letters."), count, func(a *Accounting) int64 { return a.DeadLettered }},
+		{d("spooled_events", "Events that are in the spool now."), gauge, func(a *Accounting) int64 { return a.Spooled }},
+		{d("replayed_total", "Events among the acknowledged that a replay sent from the spool."), count, func(a *Accounting) int64 { return a.Replayed }},
+		{d("dead_lettered_events", "Events refused for good and fsynced in the dead letters, those found there at start included."), gauge, func(a *Accounting) int64 { return a.DeadLettered }},
 		{d("returned_total", "Events handed back to the caller, durable nowhere."), count, func(a *Accounting) int64 { return a.Returned }},
 		{d("ambiguous_total", "Events that may be in a topic twice because an answer was lost."), count, func(a *Accounting) int64 { return a.Ambiguous }},
 		{d("retries_total", "Attempts after the first, by batch."), count, func(a *Accounting) int64 { return a.Retries }},
@@ -44,6 +45,42 @@ func (c *bookCollector) Collect(ch chan<- prometheus.Metric) {
 	a := c.books.snapshot()
 	for _, m := range bookMetrics() {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.value(&a)))
+	}
+}
+
+// spoolCollector shows what the spool needs of the disk.
+type spoolCollector struct{ spool *Spool }
+
+type spoolMetric struct {
+	desc  *prometheus.Desc
+	value func(SpoolStats) float64
+}
+
+func spoolMetrics() []spoolMetric {
+	d := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("typostream_emit_spool_"+name, help, nil, nil)
+	}
+	return []spoolMetric{
+		{d("size_bytes", "Size of the spool's files."), func(s SpoolStats) float64 { return float64(s.Bytes) }},
+		{d("limit_bytes", "Size at which events wait for room in the spool."), func(s SpoolStats) float64 { return float64(s.Limit) }},
+		{d("files", "Files of the spool."), func(s SpoolStats) float64 { return float64(s.Files) }},
+		{d("oldest_age_seconds", "Age of the spool's oldest file, 0 if there is none."), func(s SpoolStats) float64 { return s.Age.Seconds() }},
+	}
+}
+
+func (c *spoolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range spoolMetrics() {
+		ch <- m.desc
+	}
+}
+
+func (c *spoolCollector) Collect(ch chan<- prometheus.Metric) {
+	if c.spool == nil {
+		return
+	}
+	s := c.spool.Stats()
+	for _, m := range spoolMetrics() {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(s))
 	}
 }
 

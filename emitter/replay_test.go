@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,13 +20,19 @@ type sink struct {
 	stop  int
 }
 
-func (s *sink) emit(_ context.Context, msgs ...Message) (Receipt, error) {
+func (s *sink) emit(_ context.Context, msgs ...Message) ([]Fate, error) {
 	s.calls++
 	if s.stop > 0 && s.calls > s.stop {
-		return Receipt{Acked: 1}, &UndeliveredError{Count: len(msgs) - 1, Cause: errors.New("down")}
+		s.got = append(s.got, msgs[0])
+		return append(all(FateAcked, 1), all(FateUndelivered, len(msgs)-1)...), &UndeliveredError{Count: len(msgs) - 1, Cause: errors.New("down")}
 	}
 	s.got = append(s.got, msgs...)
-	return Receipt{Acked: len(msgs)}, nil
+	return all(FateAcked, len(msgs)), nil
+}
+
+// all are n times the same fate.
+func all(f Fate, n int) []Fate {
+	return slices.Repeat([]Fate{f}, n)
 }
 
 func write(t testing.TB, name, content string) string {
@@ -99,7 +106,7 @@ func TestReplayBadLines(t *testing.T) {
 	}
 	want := []string{
 		"2: checksum does not match", "3: spool line of version 2", "4: not JSON", "5: not a JSON object", "6: not a JSON object",
-		"7: not a JSON object", "8: no canonical_fqdn", "9: the name is absent", "10: a dead letter", "11: topic", "12: line too long",
+		"7: not a JSON object", "8: no canonical_fqdn", "9: the name is absent", "10: a dead letter that holds no event", "11: topic", "12: line too long",
 	}
 	for i, w := range want {
 		if got := fmt.Sprintf("%d: %s", rep.Bad[i].Line, rep.Bad[i].Reason); !strings.HasPrefix(got, w) {
@@ -143,28 +150,38 @@ func TestReplayStops(t *testing.T) {
 	s := sink{stop: 2}
 	rep, err := Replay(t.Context(), path, s.emit, ReplayOptions{BatchLines: 6})
 	nd, ok := errors.AsType[*NotDeliveredError](err)
-	if !ok || nd.Line != 13 || rep.Sent != 13 || rep.RenamedTo != "" {
+	if !ok || nd.Line != 14 || rep.Sent != 13 || rep.RenamedTo != "" {
 		t.Errorf("Replay: %+v, %v", rep, err)
 	}
 	// An emitter that spools again does not deliver either.
-	rep, err = Replay(t.Context(), path, func(_ context.Context, msgs ...Message) (Receipt, error) {
-		return Receipt{Spooled: len(msgs)}, nil
+	rep, err = Replay(t.Context(), path, func(_ context.Context, msgs ...Message) ([]Fate, error) {
+		return all(FateSpooled, len(msgs)), nil
 	}, ReplayOptions{})
-	if _, ok := errors.AsType[*NotDeliveredError](err); !ok || rep.Sent != 0 {
+	if _, ok := errors.AsType[*NotDeliveredError](err); !ok || rep.Sent != 0 || rep.Earlier != 13 {
 		t.Errorf("Replay into a spool: %+v, %v", rep, err)
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}
-	// Dead letters are an end too; a name that is taken is not overwritten.
+	// Dead letters are an end too; a name that is taken is not overwritten. Of
+	// what was given to Kafka before it is not known whether it is there.
 	if err := os.WriteFile(path+".replayed", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rep, err = Replay(t.Context(), path, func(_ context.Context, msgs ...Message) (Receipt, error) {
-		return Receipt{Acked: len(msgs) - 1, DeadLettered: 1}, nil
+	rep, err = Replay(t.Context(), path, func(_ context.Context, msgs ...Message) ([]Fate, error) {
+		s.got = append(s.got, msgs...)
+		return append(all(FateAcked, len(msgs)-1), FateDeadLettered), nil
 	}, ReplayOptions{})
-	if err != nil || rep.Sent != 19 || rep.DeadLettered != 1 || rep.RenamedTo != path+".2.replayed" {
+	if err != nil || rep.Sent != 6 || rep.DeadLettered != 1 || rep.Earlier != 13 || rep.Doubtful != 6 || rep.RenamedTo != path+".2.replayed" {
 		t.Errorf("Replay: %+v, %v", rep, err)
+	}
+	for n, m := range s.got { // each once, in order
+		if want := msg("a.example", n); !bytes.Equal(m.Value, want.Value) {
+			t.Errorf("message %d is %s", n, m.Value)
+		}
+	}
+	if _, err := os.Stat(path + doneSuffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the notes are left: %v", err)
 	}
 	if _, err := Replay(t.Context(), path, s.emit, ReplayOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Replay of no file: %v", err)
@@ -213,14 +230,14 @@ func FuzzReplayLine(f *testing.F) {
 	f.Add([]byte(`{"v":1,"crc32c":0,"value":null}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		topics := replayTopics{"t", "c", "i"}
-		m, spooled, err := decodeLine(line, topics)
+		m, kind, _, err := decodeLine(line, topics)
 		if err != nil {
 			return
 		}
-		if !spooled && !bytes.Equal(m.Value, line) {
+		if kind == bareEvent && !bytes.Equal(m.Value, line) {
 			t.Fatalf("a bare line changed: %q → %q", line, m.Value)
 		}
-		again, _, err := decodeLine(bytes.TrimSuffix(appendSpoolLine(nil, &m, false), []byte("\n")), topics)
+		again, _, _, err := decodeLine(bytes.TrimSuffix(appendSpoolLine(nil, &m, false), []byte("\n")), topics)
 		if err != nil || again.Topic != m.Topic || again.Key != m.Key || !bytes.Equal(again.Value, m.Value) {
 			t.Fatalf("%q → %q, %v", m, again, err)
 		}

@@ -22,6 +22,8 @@ type diskFile interface {
 	Sync() error
 	Truncate(size int64) error
 	Close() error
+	// At tells whether the file is the one that stands at path.
+	At(path string) (bool, error)
 }
 
 // openFunc opens the file at path as os.OpenFile does.
@@ -39,6 +41,18 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
+func (f osFile) At(path string) (bool, error) {
+	own, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(own, there), nil
+}
+
 func openOS(path string, flag int, perm fs.FileMode) (diskFile, error) {
 	f, err := os.OpenFile(path, flag, perm)
 	if err != nil {
@@ -49,31 +63,36 @@ func openOS(path string, flag int, perm fs.FileMode) (diskFile, error) {
 
 // segment is one append-only file.
 type segment struct {
-	path string
-	f    diskFile
-	size int64 // bytes that are durable
-	// lock is held as long as the segment is open; with shared it is taken
+	path  string
+	f     diskFile
+	size  int64 // bytes that are durable
+	lines int   // lines that are durable, of those written through this segment
+	born  time.Time
+	// lock is held as long as the segment is in use; with shared it is taken
 	// for each write, since other processes append to the file too.
 	lock   *flock.Flock
-	shared bool
+	shared openFunc // opens the file again after another process replaced it
+	max    int64    // of a shared file: larger it does not get; 0: no limit
 }
 
 // lockWait bounds the wait for another process that writes to a shared file.
 const lockWait = 10 * time.Second
 
-// write appends p and makes it durable. After an error the file is as it was
-// before, as far as the disk allows, and must not be used again.
-func (s *segment) write(p []byte) error {
-	if s.shared {
-		ctx, cancel := context.WithTimeout(context.Background(), lockWait)
-		defer cancel()
-		if _, err := s.lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
-			return fmt.Errorf("locking %s: %w", s.path, err)
+// write appends p, n lines, and makes it durable. After an error the file is
+// as it was before, as far as the disk allows, and must not be used again.
+func (s *segment) write(p []byte, n int) error {
+	if s.shared != nil {
+		unlock, err := s.take()
+		if err != nil {
+			return err
 		}
-		defer s.lock.Unlock() //nolint:errcheck // closing the file drops the lock as well
+		defer unlock()
 		torn, err := s.measure()
 		if err != nil {
 			return err
+		}
+		if s.max > 0 && s.size+int64(len(p)) > s.max {
+			return &FullError{Path: s.path, Limit: s.max}
 		}
 		if torn {
 			p = append([]byte{'\n'}, p...)
@@ -85,12 +104,38 @@ func (s *segment) write(p []byte) error {
 	}
 	if err == nil {
 		s.size += int64(len(p))
+		s.lines += n
 		return nil
 	}
 	if terr := s.f.Truncate(s.size); terr != nil {
 		return errors.Join(err, terr)
 	}
 	return err
+}
+
+// take locks a shared file and sees to it that f is what stands at its path: a
+// process that rewrote the file has put another there.
+func (s *segment) take() (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	if _, err := s.lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("locking %s: %w", s.path, err)
+	}
+	unlock = func() { _ = s.lock.Unlock() } // closing the file drops the lock as well
+	if same, err := s.f.At(s.path); err == nil && same {
+		return unlock, nil
+	}
+	f, err := s.shared(s.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, spoolMode)
+	if err == nil {
+		err = syncDir(filepath.Dir(s.path))
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	_ = s.f.Close() // every line in it was fsynced
+	s.f = f
+	return unlock, nil
 }
 
 // measure learns the length of a shared file, and whether its last line was
@@ -106,19 +151,15 @@ func (s *segment) measure() (torn bool, err error) {
 	return last[0] != '\n', nil
 }
 
-// abandon closes a segment that failed; one that holds nothing is removed.
-func (s *segment) abandon() {
-	empty := s.size == 0 && !s.shared
-	_ = s.close() // its content up to size is durable already
-	if empty {
-		_ = os.Remove(s.path) // only tidiness: an empty file is harmless
-	}
-}
-
+// close closes the file. One that never held anything is removed: it would be
+// harmless, but untidy. The lock of a file that is not shared stays.
 func (s *segment) close() error {
 	err := s.f.Close()
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+	if s.shared != nil {
+		return errors.Join(err, s.lock.Close())
+	}
+	if s.size == 0 {
+		_ = os.Remove(s.path)
 	}
 	return err
 }
@@ -159,22 +200,51 @@ func createExclusive(open openFunc, path string, perm fs.FileMode, locked bool) 
 	}
 	seg := &segment{path: path, f: f}
 	if locked {
-		seg.lock = flock.New(path, flock.SetFlag(os.O_RDONLY))
-		ok, err := seg.lock.TryLock()
-		if err != nil {
-			seg.abandon()
-			return nil, fmt.Errorf("locking %s: %w", path, err)
-		}
-		if !ok { // a replay was quicker and holds the empty file
-			_ = seg.close()
-			return nil, errTaken
+		if seg.lock, err = tryLock(path); err != nil {
+			_ = f.Close() // nothing was written
+			if _, live := errors.AsType[*LiveSpoolError](err); live {
+				return nil, errTaken // another process was quicker and holds the empty file
+			}
+			return nil, err
 		}
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
-		seg.abandon()
+		_ = seg.close() // and with it the empty file goes
+		if seg.lock != nil {
+			_ = seg.lock.Close()
+		}
 		return nil, err
 	}
 	return seg, nil
+}
+
+// tryLock takes the lock of the file at path, or fails at once with a
+// *LiveSpoolError if another process has it, and with fs.ErrNotExist if the
+// file is no longer there.
+func tryLock(path string) (*flock.Flock, error) {
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	ok, err := lock.TryLock()
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	if !ok {
+		return nil, errors.Join(&LiveSpoolError{path}, lock.Close())
+	}
+	// The one who had the lock may have removed the file before it let go.
+	locked, err := lock.Stat()
+	if err == nil {
+		var there fs.FileInfo
+		if there, err = os.Stat(path); err == nil && !os.SameFile(locked, there) {
+			err = fs.ErrNotExist
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
 }
 
 // syncDir makes a directory's entries durable.

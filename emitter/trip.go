@@ -1,7 +1,6 @@
 package emitter
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -11,6 +10,8 @@ import (
 func (k *Kafka) giveUp(g gate, n int, tr *tries, v verdict) error {
 	cause := &KafkaError{Topic: tr.topic, Attempts: tr.made, Code: int(v.code), Err: v.err, hint: hintFor(tr.topic, v)}
 	switch {
+	case tr.topic == k.cfg.DeadLetterTopic:
+		k.notCopied(cause)
 	case k.ctx.Err() != nil:
 		k.cfg.Log.Warn("closing before Kafka has answered, events go to the spool", tr.attrs("events", n)...)
 	case tr.missing:
@@ -29,9 +30,7 @@ func (k *Kafka) trip(g gate, tr *tries, v verdict, cause error) {
 	at := scopePartition
 	switch {
 	case k.ctx.Err() != nil: // Close cut it short: nothing was learned
-		for _, b := range g {
-			b.release()
-		}
+		g.release()
 		return
 	case tr.missing:
 		at = scopeTopic
@@ -51,7 +50,7 @@ func (k *Kafka) trip(g gate, tr *tries, v verdict, cause error) {
 			k.shut(b, tr.topic)
 		case scope(i) > at:
 			b.release()
-		case b.trip(now, k.cfg.BreakerPeriod, cause):
+		case b.trip(now, k.cfg.BreakerPeriod, cause) && (at == scopeCluster || tr.topic != k.cfg.DeadLetterTopic):
 			news := "Kafka does not take events: they go to the spool at once, one batch tries now and then"
 			if k.spool == nil {
 				news = "Kafka does not take events: they are handed back at once, one batch tries now and then"
@@ -81,12 +80,9 @@ func (k *Kafka) shut(b *breaker, topicName string) {
 	}
 }
 
-// freeSpool closes the spool's file, so that it can be replayed while we go on.
+// freeSpool wakes who sends what is in the spool.
 func (k *Kafka) freeSpool() {
-	if k.spool == nil {
-		return
-	}
-	if err := k.spool.free(); err != nil && !errors.Is(err, ErrClosed) {
-		k.cfg.Log.Warn("the spool could not be closed for a replay", "cause", err)
+	if k.spool != nil {
+		k.spool.wake()
 	}
 }

@@ -187,6 +187,32 @@ func outputDirOption(def string) option {
 	}
 }
 
+// spoolOptions are those of what Kafka does not take.
+func spoolOptions() []option {
+	return []option{
+		{
+			name: "spool-max-bytes", env: []string{"SPOOL_MAX_BYTES"}, value: "1GiB",
+			usage: "`SIZE` of the spool at which the worker takes no more events until there is room", set: size(1<<20, func(s *settings) *int64 { return &s.SpoolBytes }),
+		},
+		replayRateOption(),
+		{
+			name: "dlq-topic", env: []string{"KAFKA_DLQ_TOPIC"}, value: "typostream.dlq",
+			usage: "`TOPIC` of copies of the dead letters; none for no copies", set: setCopies,
+		},
+		{
+			name: "dlq-max-bytes", env: []string{"DLQ_MAX_BYTES"}, value: "256MiB",
+			usage: "`SIZE` of the file of dead letters at which what would go there waits", set: size(1<<20, func(s *settings) *int64 { return &s.DeadLetterBytes }),
+		},
+	}
+}
+
+func replayRateOption() option {
+	return option{
+		name: "replay-rate", env: []string{"KAFKA_REPLAY_RATE"}, value: "5000",
+		usage: "`N` events a second at most are sent from the spool; 0 for no bound", set: setRate,
+	}
+}
+
 func workerOptions() []option {
 	return []option{
 		{
@@ -253,7 +279,7 @@ func logOptions(format string) []option {
 func workerCatalogue() []option {
 	return join(
 		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
-		[]option{cacheOption(), outputDirOption("/out")}, workerOptions(), logOptions("json"),
+		[]option{cacheOption(), outputDirOption("/out")}, spoolOptions(), workerOptions(), logOptions("json"),
 	)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,7 +22,8 @@ func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
 	return emitter.KafkaConfig{
 		Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, CreateTopics: s.CreateTopics,
 		Compression: s.Compression, Linger: s.Linger, BatchBytes: s.BatchBytes, QueueBytes: s.QueueBytes,
-		RequestTimeout: s.RequestTimeout, DeliveryTimeout: s.DeliveryTimeout, Dial: s.Security.Dial, Log: log,
+		RequestTimeout: s.RequestTimeout, DeliveryTimeout: s.DeliveryTimeout, Dial: s.Security.Dial,
+		ReplayRate: s.ReplayRate, DeadLetterTopic: s.DeadLetterTopic, Log: log,
 	}
 }
 
@@ -34,10 +36,15 @@ func newKafka(s *settings, spool *emitter.Spool, dead *emitter.DeadLetters, log 
 	return emitter.NewKafka(kafkaConfig(s, log), spool, dead)
 }
 
+// openDeadLetters touches no file.
+func openDeadLetters(s *settings, log *slog.Logger) (*emitter.DeadLetters, error) {
+	return emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, MaxBytes: s.DeadLetterBytes, Log: log})
+}
+
 // openKafka opens the emitter with its spool. The dead letters are its own
 // from then on.
 func openKafka(s *settings, dead *emitter.DeadLetters, log *slog.Logger) (*emitter.Kafka, error) {
-	spool, err := emitter.NewSpool(emitter.SpoolConfig{Dir: s.OutputDir, Log: log})
+	spool, err := emitter.NewSpool(emitter.SpoolConfig{Dir: s.OutputDir, MaxBytes: s.SpoolBytes, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +57,7 @@ func (r *scanRun) publishTo(s *settings, log *slog.Logger) (func(*error), error)
 	if err := emitter.CheckDir(s.OutputDir); err != nil {
 		return nil, err
 	}
-	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
+	dead, err := openDeadLetters(s, log)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +65,27 @@ func (r *scanRun) publishTo(s *settings, log *slog.Logger) (func(*error), error)
 	if err != nil {
 		return nil, err
 	}
-	r.scanner.Emitter = k
+	r.scanner.Emitter, r.kafka = k, k
 	return func(err *error) {
 		if e := k.Close(context.Background()); e != nil && *err == nil {
 			*err = e
 		}
 	}, nil
+}
+
+// drainPatience bounds what a one-shot run does at its end to empty its spool,
+// if Kafka is back.
+const drainPatience = time.Minute
+
+// drain sends what a one-shot run has spooled, if Kafka takes events by now, and
+// returns what became of all its records. before is what the books said when it
+// began.
+func drain(ctx context.Context, k *emitter.Kafka, before emitter.Accounting) emitter.Receipt {
+	if k.Accounting().Spooled > 0 && ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(ctx, drainPatience)
+		defer cancel()
+		k.Drain(ctx)
+	}
+	a := k.Accounting()
+	return emitter.Receipt{Acked: int(a.Acked), Spooled: int(a.Spooled), DeadLettered: int(a.DeadLettered - before.DeadLettered)}
 }

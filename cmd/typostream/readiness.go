@@ -12,7 +12,7 @@ import (
 	"github.com/typostream/typostream/resolver"
 )
 
-// serve answers HTTP and watches Kafka until the function that it returns is
+// serve answers HTTP, watches Kafka and replays the spool until the function that it returns is
 // called, through the drain too. The end of ctx makes /readyz say that the
 // worker is stopping.
 func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func() error) {
@@ -24,6 +24,7 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func(
 	if w.kafka != nil {
 		watch.Go(func() { w.watchKafka(serving) })
 		watch.Go(func() { w.ensureTopics(serving) })
+		watch.Go(func() { w.kafka.Run(serving) })
 	}
 	return func() error {
 		undrain()
@@ -31,6 +32,16 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func(
 		watch.Wait()
 		return <-served
 	}
+}
+
+// details are the books, for /readyz?verbose: accepted = acked + spooled +
+// dead_lettered + in_flight, at one moment.
+func (w *workerRun) details() any {
+	a := w.emitter.Accounting()
+	return map[string]any{"events": map[string]int64{
+		"accepted": a.Accepted, "acked": a.Acked, "spooled": a.Spooled, "dead_lettered": a.DeadLettered, "in_flight": a.InFlight,
+		"returned": a.Returned, "replayed": a.Replayed, "ambiguous": a.Ambiguous,
+	}}
 }
 
 // checks are what /readyz looks at. Kafka away is no reason to be taken out of

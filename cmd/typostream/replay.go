@@ -13,7 +13,7 @@ import (
 )
 
 func replayCommand(t *terminal) *cli.Command {
-	options := join(brokerOptions(), recordTopicOptions(), []option{outputDirOption("out")}, logOptions("text"))
+	options := join(brokerOptions(), recordTopicOptions(), []option{outputDirOption("out")}, spoolOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "replay", Usage: "publish spooled or saved events, byte for byte", ArgsUsage: "FILE...",
 		Description: `EXAMPLES:
@@ -21,7 +21,8 @@ func replayCommand(t *terminal) *cli.Command {
    typostream scan -o events.jsonl example.com && typostream replay events.jsonl
 
 A spool file whose every event is delivered is renamed to FILE.replayed; other
-files stay as they are.
+files stay as they are. A replay that was ended goes on where it was. A worker
+replays its own spool, and refuses to share it: there is nothing to do then.
 
 ` + exitCodesHelp,
 	}, options, func(ctx context.Context, s *settings, paths []string) error {
@@ -36,7 +37,7 @@ files stay as they are.
 // others from being sent; Kafka not taking events does.
 func (t *terminal) replay(ctx context.Context, s *settings, paths []string) (err error) {
 	log := t.logger(s)
-	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
+	dead, err := openDeadLetters(s, log)
 	if err != nil {
 		return err
 	}
@@ -51,8 +52,8 @@ func (t *terminal) replay(ctx context.Context, s *settings, paths []string) (err
 	}()
 	unread, left := 0, false
 	for _, path := range paths {
-		report, err := emitter.Replay(ctx, path, kafka.Emit, emitter.ReplayOptions{
-			Topic: s.Topics.Candidates, CrawlTopic: s.Topics.Crawl, InactiveTopic: s.Topics.Inactive,
+		report, err := emitter.Replay(ctx, path, kafka.EmitEach, emitter.ReplayOptions{
+			Topic: s.Topics.Candidates, CrawlTopic: s.Topics.Crawl, InactiveTopic: s.Topics.Inactive, Rate: s.ReplayRate,
 		})
 		t.reportReplay(report)
 		left = left || report.BadCount > 0 || report.DeadLettered > 0
@@ -97,10 +98,19 @@ func (t *terminal) reportReplay(r emitter.ReplayReport) {
 	if r.Torn {
 		t.say("warning: %s: the last line was cut off by a crash; nobody was told that it was durable", r.Path)
 	}
+	if r.Unnoted != nil {
+		t.say("warning: %s: it could not be noted how far this replay is: %v", r.Path, r.Unnoted)
+	}
 	if r.Lines == 0 {
 		return
 	}
 	text := fmt.Sprintf("%s: %d of %s sent", r.Path, r.Sent, plural(r.Lines, "line"))
+	if r.Earlier > 0 {
+		text += fmt.Sprintf("; %d by an earlier replay", r.Earlier)
+	}
+	if r.Doubtful > 0 {
+		text += fmt.Sprintf("; %d of them may be in the topic twice", r.Doubtful)
+	}
 	if r.DeadLettered > 0 {
 		text += fmt.Sprintf("; %d among the dead letters", r.DeadLettered)
 	}

@@ -41,7 +41,7 @@ func scanCommand(t *terminal) *cli.Command {
 		{name: "show", usage: "show the names of one `STATE`: registered, absent, unknown, or all", set: into(&f.show)},
 		{name: "all", short: "a", value: "false", toggle: true, usage: "show all records of a type instead of the first", set: intoBool(&f.records)},
 		kafkaOption("false"),
-	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, logOptions("text"))
+	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, spoolOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "scan", Usage: "find the registered look-alikes of domains", ArgsUsage: "DOMAIN|URL...",
 		Description: `EXAMPLES:
@@ -176,6 +176,7 @@ type scanRun struct {
 	settings *settings
 	permute  permuteFunc
 	scanner  *pipeline.Scanner // but for Permute, which each seed has its own of
+	kafka    *emitter.Kafka    // nil: nothing is published
 	resolver *resolver.Resolver
 	begun    time.Time
 
@@ -237,6 +238,9 @@ func (r *scanRun) scanAll(ctx context.Context, in seedInput) error {
 	// What an interrupted run found is printed too.
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.kafka != nil {
+		r.total.Receipt = drain(ctx, r.kafka, emitter.Accounting{})
+	}
 	if err := r.results.end(); err != nil {
 		return err
 	}

@@ -35,6 +35,11 @@ type settings struct {
 	DeliveryTimeout time.Duration // of all attempts of a batch
 	Security        emitter.Security
 
+	SpoolBytes      int64
+	ReplayRate      int    // events a second out of the spool; negative: no bound
+	DeadLetterTopic string // empty: no copies
+	DeadLetterBytes int64
+
 	Nameservers  []string // addresses, URLs and files; empty: the system's
 	AskParent    bool     // settle unknown names at the servers of their parent zone
 	CacheEntries int      // answers kept; 0: none
@@ -279,6 +284,46 @@ func setTopic(field func(*settings) *string) func(*settings, string, source) err
 			return errors.New("must be a topic name: letters, digits, '.', '_' and '-', at most 249")
 		}
 		*field(s) = value
+		return nil
+	}
+}
+
+// setCopies is setTopic, and none for no topic.
+func setCopies(s *settings, value string, from source) error {
+	if strings.EqualFold(value, "none") {
+		return nil
+	}
+	if setTopic(func(s *settings) *string { return &s.DeadLetterTopic })(s, value, from) != nil {
+		return errors.New("must be a topic name or none")
+	}
+	return nil
+}
+
+// setRate takes 0 for no bound.
+func setRate(s *settings, value string, from source) error {
+	if err := count(0, 10_000_000, func(s *settings) *int { return &s.ReplayRate })(s, value, from); err != nil {
+		return err
+	}
+	if s.ReplayRate == 0 {
+		s.ReplayRate = -1
+	}
+	return nil
+}
+
+// size accepts bytes, or a number with one of the units KiB, MiB and GiB.
+func size(low int64, field func(*settings) *int64) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) error {
+		number, unit := value, int64(1)
+		for i, name := range []string{"KiB", "MiB", "GiB"} {
+			if n, ok := strings.CutSuffix(value, name); ok {
+				number, unit = n, 1<<(10*(i+1))
+			}
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+		if err != nil || n < 0 || n > 1<<60/unit || n*unit < low {
+			return fmt.Errorf("must be a number of bytes, or one such as 512MiB, from %d", low)
+		}
+		*field(s) = n * unit
 		return nil
 	}
 }

@@ -36,6 +36,7 @@ func TestWrongValues(t *testing.T) {
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "ask-parent": "maybe", "dns-cache": "-1", "max-unknown": "2", "mode": "twice",
+		"spool-max-bytes": "1TB", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
@@ -78,6 +79,7 @@ func TestSources(t *testing.T) {
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "ask-parent": "true", "dns-cache": "5", "max-unknown": "2%", "mode": "oneshot",
+		"spool-max-bytes": "2GiB", "replay-rate": "0", "dlq-max-bytes": "1MiB",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {
@@ -219,6 +221,10 @@ func TestSetters(t *testing.T) {
 	millis := milliseconds(0, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout })
 	yes := toggle(func(s *settings) *bool { return &s.Kafka })
 	kafka := func(s *settings) any { return s.Kafka }
+	bytes := size(1024, func(s *settings) *int64 { return &s.SpoolBytes })
+	spool := func(s *settings) any { return s.SpoolBytes }
+	rate := func(s *settings) any { return s.ReplayRate }
+	copies := func(s *settings) any { return s.DeadLetterTopic }
 	topic := setTopic(func(s *settings) *string { return &s.Group })
 	group := func(s *settings) any { return s.Group }
 	tests := []struct {
@@ -272,6 +278,16 @@ func TestSetters(t *testing.T) {
 		{yes, "on", env, kafka, nil},
 		{topic, "raw.hosts-1_a", flag, group, "raw.hosts-1_a"},
 		{topic, "", flag, group, nil},
+		{bytes, "2048", flag, spool, int64(2048)},
+		{bytes, "1KiB", flag, spool, int64(1024)},
+		{bytes, "3 MiB", env, spool, int64(3 << 20)},
+		{bytes, "1023", flag, spool, nil},
+		{bytes, "-1GiB", flag, spool, nil},
+		{bytes, "99999999999GiB", flag, spool, nil},
+		{setRate, "0", flag, rate, -1},
+		{setRate, "10", flag, rate, 10},
+		{setCopies, "None", env, copies, ""},
+		{setCopies, "my.dlq", env, copies, "my.dlq"},
 		{topic, strings.Repeat("a", 250), flag, group, nil},
 	}
 	for _, test := range tests {

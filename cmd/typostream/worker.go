@@ -55,7 +55,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer allow.onHangup()()
-	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: s.OutputDir, Log: log})
+	dead, err := openDeadLetters(s, log)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	w.registry.MustRegister(w.metrics.Collectors()...)
 	w.registry.MustRegister(w.emitter.Metrics()...)
-	server, err := httpd.Listen(s.HTTPAddr, w.registry, w.checks(), log)
+	server, err := httpd.Listen(s.HTTPAddr, w.registry, w.checks(), w.details, log)
 	if err != nil {
 		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
 	}
@@ -99,7 +99,9 @@ type workerRun struct {
 	metrics  *pipeline.Metrics
 	dead     *emitter.DeadLetters
 	emitter  delivery
-	kafka    *emitter.Kafka // the emitter, when it is Kafka
+	kafka    *emitter.Kafka     // the emitter, when it is Kafka
+	found    emitter.Accounting // what it found on disk at the start
+	final    emitter.Receipt    // of a one-shot run, at its end
 	sources  []pipeline.Source
 	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
@@ -115,8 +117,17 @@ func (w *workerRun) openEmitter() error {
 		return err
 	}
 	kafka, err := openKafka(w.settings, w.dead, w.log)
+	if err != nil {
+		return err
+	}
 	w.emitter, w.kafka = kafka, kafka
-	return err
+	if err := kafka.Recover(); err != nil {
+		return err
+	}
+	if w.found = kafka.Accounting(); w.found.Accepted > 0 {
+		w.log.Info("events of an earlier run were found", "spooled", w.found.Spooled, "dead_lettered", w.found.DeadLettered)
+	}
+	return nil
 }
 
 // openResolver waits for the resolvers: a worker that is started together with
@@ -225,6 +236,9 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 		Sent: sent, Metrics: w.metrics, Log: w.log,
 	}
 	err = worker.Run(ctx)
+	if s.Oneshot && w.kafka != nil {
+		w.final = drain(ctx, w.kafka, w.found)
+	}
 	w.reportEnd(worker.Total())
 	if err != nil || !s.Oneshot {
 		return err
@@ -255,7 +269,7 @@ func (w *workerRun) reportEnd(total pipeline.Summary) {
 	for _, trouble := range []struct {
 		name  string
 		count int64
-	}{{"unknown", int64(total.Unknown)}, {"allowed", int64(total.Allowed)}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
+	}{{"unknown", int64(total.Unknown)}, {"allowed", int64(total.Allowed)}, {"replayed", a.Replayed}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
 		if trouble.count > 0 {
 			attrs = append(attrs, trouble.name, trouble.count)
 		}
@@ -267,7 +281,7 @@ func (w *workerRun) incomplete(total pipeline.Summary) error {
 	if err := tooManyUnknown(total.Unknown, total.Generated, w.settings.MaxUnknown); err != nil {
 		return err
 	}
-	return undelivered(total.Receipt, w.settings.OutputDir)
+	return undelivered(w.final, w.settings.OutputDir)
 }
 
 // contractPermuter generates the union of the contract's three passes, with

@@ -32,18 +32,20 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	checks   []Check
+	details  func() any
 	draining atomic.Bool
 	log      *slog.Logger
 }
 
 // Listen opens addr ("127.0.0.1:8080"; port 0 picks one), so that an address in
-// use is an error before anything has begun. Run serves it.
-func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, log *slog.Logger) (*Server, error) {
+// use is an error before anything has begun. Run serves it. What details returns,
+// at once, is shown by /readyz?verbose; it may be nil.
+func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, details func() any, log *slog.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listener: listener, checks: checks, log: log}
+	s := &Server{listener: listener, checks: checks, details: details, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
@@ -90,9 +92,10 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 type readiness struct {
 	Status   string            `json:"status"` // ready, degraded, not ready, stopping
 	Problems map[string]string `json:"problems,omitempty"`
+	Details  any               `json:"details,omitempty"` // with ?verbose
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	body := readiness{Status: "ready", Problems: map[string]string{}}
 	code := http.StatusOK
 	for _, check := range s.checks {
@@ -109,6 +112,9 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 	if s.draining.Load() {
 		body.Status, code = "stopping", http.StatusServiceUnavailable
+	}
+	if r.URL.Query().Has("verbose") && s.details != nil {
+		body.Details = s.details()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)

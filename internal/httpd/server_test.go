@@ -22,7 +22,7 @@ func TestEndpoints(t *testing.T) {
 	s, err := Listen("127.0.0.1:0", registry, []Check{
 		{Name: "kafka", Problem: func() error { return kafka }},
 		{Name: "dns", Problem: func() error { return dns }, Required: true},
-	}, slog.New(slog.DiscardHandler))
+	}, func() any { return map[string]int{"acked": 3} }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +51,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	expect("/livez", 200, "alive")
 	expect("/readyz", 200, `{"status":"ready"}`)
+	expect("/readyz?verbose", 200, `{"status":"ready","details":{"acked":3}}`)
 	expect("/metrics", 200, "typostream_test_total 0")
 	kafka = errors.New("no broker answers")
 	expect("/readyz", 200, `{"status":"degraded","problems":{"kafka":"no broker answers"}}`)
@@ -68,12 +69,12 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestListenOnAddressInUse(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.listener.Close()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a second listener on the same address is no error")
 	}
 }
