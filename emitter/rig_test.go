@@ -22,7 +22,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if where := os.Getenv(crashEnv); where != "" {
+		victim(where)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const testTopic = "domains.candidates"
 
