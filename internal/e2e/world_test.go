@@ -263,6 +263,16 @@ func (p *process) text() string {
 	return p.log.String()
 }
 
+// lastLine is the last line of the log that says so.
+func (p *process) lastLine(text string) (line string) {
+	for l := range strings.Lines(p.text()) {
+		if strings.Contains(l, text) {
+			line = strings.TrimSpace(l)
+		}
+	}
+	return line
+}
+
 func (p *process) awaitLog(text string) {
 	p.t.Helper()
 	eventually(p.t, "the log says "+text, func() bool { return strings.Contains(p.text(), text) })
