@@ -70,10 +70,13 @@ func (l *ledger) unspool(r Receipt) {
 	l.mu.Unlock()
 }
 
-// replayed counts messages that a replay has sent.
-func (l *ledger) replayed(n int) {
+// replayed is unspool of messages that a replay has sent.
+func (l *ledger) replayed(r Receipt) {
 	l.mu.Lock()
-	l.a.Replayed += int64(n)
+	l.a.Spooled -= int64(r.Total())
+	l.a.Acked += int64(r.Acked)
+	l.a.Replayed += int64(r.Acked)
+	l.a.DeadLettered += int64(r.DeadLettered)
 	l.mu.Unlock()
 }
 

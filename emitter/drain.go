@@ -210,7 +210,7 @@ func (p *drainPass) flush(ctx context.Context, f *spoolFile) error {
 		return ErrClosed
 	}
 	p.spool.save(f, p.batch[len(p.batch)-1].ref.n+1)
-	moved, sent, doubtful := 0, 0, 0
+	moved, doubtful := 0, 0
 	for i, got := range p.send(ctx, p.batch) {
 		l := &p.batch[i]
 		if got == FateUndelivered {
@@ -219,14 +219,10 @@ func (p *drainPass) flush(ctx context.Context, f *spoolFile) error {
 			continue
 		}
 		moved++
-		if got == FateAcked {
-			sent++
-			if l.doubtful {
-				doubtful++
-			}
+		if got == FateAcked && l.doubtful {
+			doubtful++
 		}
 	}
-	p.books.replayed(sent)
 	p.books.ambiguous(doubtful)
 	p.through += moved
 	clear(p.batch)

@@ -48,7 +48,7 @@ func (k *Kafka) finish(items []*item, r Receipt, err error, ambiguous bool) {
 	if err == nil {
 		k.books.settle(one.times(len(fresh)))
 		if len(spooled) > 0 {
-			k.books.unspool(one.times(len(spooled)))
+			k.books.replayed(one.times(len(spooled)))
 			k.spool.done(refsOf(spooled))
 		}
 	} else {
