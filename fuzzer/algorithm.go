@@ -120,6 +120,10 @@ const (
 	// Cyrillic, Greek, Armenian or beyond-ASCII Latin, if the registry takes it
 	// (Zheng 2017, the "аррӏе.com" case; UTS #39): apple.com → xn--80ak6aa92e.com.
 	WholeScript
+	// Diacritic puts a mark, or two, on one letter of ASCII, by all letters that
+	// Unicode decomposes to it (UAX #15; dnstwist has a choice of them), if the
+	// registry takes it: xn--exmple-qva.com is exãmple, xn--exmple-6qb.com exȧmple.
+	Diacritic
 	// DotHyphen makes hyphens of dots left of the last label, one or all (AIL's
 	// dot to dash): www.example.co.uk → www-example.co.uk, example-co.uk.
 	DotHyphen
@@ -129,7 +133,7 @@ const (
 	TLDInLabel
 	// BoundaryHyphen puts a hyphen at a boundary that readers know without one:
 	// between the label and a suffix of several labels, and between the label's
-	// words (seen in phishing feeds): sbi.bank.in → sbi-bank.in; facebook.com → face-book.com.
+	// words, each and all (seen in phishing feeds): sbi.bank.in → sbi-bank.in; facebook.com → face-book.com.
 	BoundaryHyphen
 	// WrongSecondLevel puts a sibling of the same country in the suffix's
 	// place (URLCrazy's wrong SLD): example.co.uk → example.org.uk, example.uk.
@@ -158,7 +162,7 @@ var algorithmNames = [numAlgorithms]string{
 	"transposition", "vowel-swap", "dictionary", "tld-swap", "various",
 	"edit", "double-replacement", "prefix", "leet", "all-occurrences", "vowel-shuffle", "sound",
 	"misspelling", "number-word", "word-order", "singular-plural", "combosquat", "dehyphenation",
-	"host-dot", "confusable", "whole-script", "dot-hyphen", "tld-in-label", "boundary-hyphen",
+	"host-dot", "confusable", "whole-script", "diacritic", "dot-hyphen", "tld-in-label", "boundary-hyphen",
 	"wrong-second-level", "tld-append", "tld-bitflip", "give-away",
 }
 

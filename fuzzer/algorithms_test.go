@@ -58,6 +58,7 @@ func TestMoreAlgorithms(t *testing.T) {
 		{"sbi.bank.in", BoundaryHyphen, "sbi-bank.in sbi-bank.com"},
 		{"hdfcbank.com", BoundaryHyphen, "hdfc-bank.com"},
 		{"acme.com", BoundaryHyphen, ""},
+		{"mybankcard.com", BoundaryHyphen, "my-bankcard.com mybank-card.com my-bank-card.com"},
 		{"sbi.co.in", WrongSecondLevel, "… sbi.in sbi.net.in sbi.org.in sbi.bank.in !sbi.co.in !sbi.co.uk"},
 		{"example.co.uk", WrongSecondLevel, "… example.org.uk example.uk example.ac.uk example.gov.uk"},
 		{"example.com", WrongSecondLevel, ""},
@@ -123,6 +124,10 @@ func TestConfusables(t *testing.T) {
 		{"apple.gr", WholeScript, "… αρριε"},
 		{"bank24.com", WholeScript, "… ьапк24"},
 		{"hougp.com", WholeScript, "… հօսցք"},
+		{"example.com", Diacritic, "… exȧmple exấmple exaṃple"},
+		{"example.shop", Diacritic, "… exāmple exấmple !exȧmple"}, // unknown: European letters
+		{"example.de", Diacritic, "… exāmple !exấmple"},
+		{"example.co.jp", Diacritic, ""},
 	} {
 		got := unicodeNames(t, c.domain, c.algorithm)
 		exact, some, open := strings.Cut(c.want, "…")

@@ -1,6 +1,9 @@
 package fuzzer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // named yields the parts together, which may hold dots, under suffix.
 func (g *generator) named(yield nameFunc, suffix string, parts ...string) bool {
@@ -74,18 +77,36 @@ func (g *generator) boundaryHyphen(yield nameFunc) bool {
 			return false
 		}
 	}
+	return g.joints(func(label []rune) bool { return g.emit("", label, g.seed.PublicSuffix, yield) })
+}
+
+// joints yields the label with a hyphen between two of its words, for each
+// place that has none, then between all of them if there are several.
+func (g *generator) joints(yield editFunc) bool {
+	var places []int
 	starts := g.wordStarts()
 	for i := 1; i < len(starts); i++ {
-		at := starts[i]
-		if g.label[at-1] == '-' {
-			continue
+		if g.label[starts[i]-1] != '-' {
+			places = append(places, starts[i])
 		}
+	}
+	for _, at := range places {
 		g.edited = appendSplice(g.edited[:0], g.label, at, at, hyphen)
-		if !g.emit("", g.edited, g.seed.PublicSuffix, yield) {
+		if !yield(g.edited) {
 			return false
 		}
 	}
-	return true
+	if len(places) < 2 {
+		return true
+	}
+	g.edited = g.edited[:0]
+	for i, r := range g.label {
+		if slices.Contains(places, i) {
+			g.edited = append(g.edited, '-')
+		}
+		g.edited = append(g.edited, r)
+	}
+	return yield(g.edited)
 }
 
 // targets are the suffixes of the pass, or the embedded common ones.

@@ -79,8 +79,8 @@ func (g *generator) edits(a Algorithm, yield editFunc) bool {
 }
 
 // editsUnder is edits for labels that are to stand under another suffix: the
-// registry there decides which letters [Homoglyph], [Confusable] and
-// [WholeScript] use.
+// registry there decides which letters [Homoglyph], [Confusable],
+// [WholeScript] and [Diacritic] use.
 func (g *generator) editsUnder(suffix string, a Algorithm, yield editFunc) bool {
 	if g.under != suffix {
 		g.under, g.glyphs = suffix, nil
@@ -124,6 +124,7 @@ var labelEdits = [numAlgorithms]func(*generator, editFunc) bool{
 	HostDot:           (*generator).hostDot,
 	Confusable:        (*generator).confusable,
 	WholeScript:       (*generator).wholeScript,
+	Diacritic:         (*generator).diacritic,
 }
 
 // emit encodes one name and yields it if it is valid. sub and suffix are
