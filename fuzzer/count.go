@@ -17,17 +17,30 @@ type Pair struct {
 // short words, which occur by chance, need one more.
 const minBrands = 2
 
-// CountPairs makes a model of known squats. No brand counts for more than the square
-// root of its squats. A word, suffix or pattern that was seen with one brand
-// only is not counted, nor is a word that contains a brand.
-func CountPairs(pairs []Pair) *Model {
-	brands := groupPairs(pairs)
+// Evidence is known squats, prepared for counting. It is read-only and safe for
+// concurrent use.
+type Evidence struct {
+	brands []*brandPairs
+}
+
+// NewEvidence prepares the pairs.
+func NewEvidence(pairs []Pair) *Evidence { return &Evidence{brands: groupPairs(pairs)} }
+
+// Count makes a model of the squats of those seeds that some names; nil is all.
+// No brand counts for more than its squats to the power of [Weights.Damp]. A word,
+// suffix or pattern that was seen with one brand only is not counted, nor is a word
+// that contains a brand.
+func (e *Evidence) Count(weights Weights, some func(Seed) bool) *Model {
+	brands := slices.Clone(e.brands)
+	if some != nil {
+		brands = slices.DeleteFunc(brands, func(b *brandPairs) bool { return !some(b.seed) })
+	}
 	words := learnWords(brands)
-	c := counter{model: &Model{tables: map[string]table{}}, brands: map[string]map[string]bool{}, known: knownKeys()}
+	c := counter{model: newModel(weights), brands: map[string]map[string]bool{}, known: knownKeys()}
 	hosts := sharedHosts(brands)
 	for _, b := range brands {
 		all := c.model
-		c.model = &Model{tables: map[string]table{}}
+		c.model = newModel(weights)
 		c.brand(b, words, hosts)
 		for _, context := range slices.Sorted(maps.Keys(c.model.tables)) {
 			t := c.model.tables[context]
@@ -35,7 +48,7 @@ func CountPairs(pairs []Pair) *Model {
 				continue
 			}
 			for _, key := range c.model.keys(context) {
-				all.add(context, key, t.counts[key]/math.Sqrt(t.total))
+				all.add(context, key, t.counts[key]*math.Pow(t.total, -weights.Damp))
 			}
 		}
 		c.model = all
@@ -211,7 +224,7 @@ func (c *counter) brand(b *brandPairs, words []string, hosts map[string]bool) {
 		var best reading
 		found, under := false, ""
 		cuts(squat, func(label, suffix string) bool {
-			if _, known := suffixKeys[suffix]; !known && !hosts[suffix] && icannSuffix(squat) != suffix {
+			if _, known := suffixKeys[suffix]; !known && !hosts[suffix] && !c.known["suffix"][suffix] && icannSuffix(squat) != suffix {
 				return true
 			}
 			best, found = b.index.read(label, lexicon)
@@ -219,7 +232,7 @@ func (c *counter) brand(b *brandPairs, words []string, hosts map[string]bool) {
 			return !found
 		})
 		if !found {
-			c.model.add("pattern/"+where, "?", n)
+			c.model.add("pattern/"+where, unreadKey, n)
 			continue
 		}
 		c.reading(b.seed, &best, under, suffixKeys, n)
@@ -230,6 +243,9 @@ func (c *counter) reading(seed Seed, r *reading, suffix string, suffixKeys map[s
 	where, name := "/"+region(seed), seed.FQDN
 	pattern := r.pattern()
 	c.add("pattern"+where, pattern, name, n)
+	c.add("brand"+where, brandClass(&r.form), name, n)
+	c.add("side/left"+where, sideKey(r.left), name, n)
+	c.add("side/right"+where, sideKey(r.right), name, n)
 	key, known := suffixKeys[suffix]
 	if !known {
 		key = suffix
@@ -237,10 +253,10 @@ func (c *counter) reading(seed Seed, r *reading, suffix string, suffixKeys map[s
 	c.add("suffix/"+group(pattern)+where, key, name, n)
 	if r.form.kind != "" {
 		place := "/bare"
-		if pattern != "E" {
+		if len(pattern) > 1 {
 			place = "/beside"
 		}
-		c.add("edit"+place+where, r.form.kind, name, n)
+		c.add(editTable(brandClass(&r.form))+place+where, r.form.kind, name, n)
 	}
 	for _, u := range append(slices.Clone(r.left), r.right...) {
 		if u.class[0] == 'x' {
@@ -254,14 +270,11 @@ func (c *counter) reading(seed Seed, r *reading, suffix string, suffixKeys map[s
 			c.add("theme"+where, known.theme, name, n)
 		}
 	}
-	for _, u := range r.left {
-		if u.class == "w" {
-			c.add("word/left"+where, u.key, name, n)
-		}
-	}
-	for _, u := range r.right {
-		if u.class == "w" {
-			c.add("word/right"+where, u.key, name, n)
+	for side, units := range map[string][]unit{"left": r.left, "right": r.right} {
+		for _, u := range units {
+			if u.class == "w" {
+				c.add("word/"+side+where, u.key, name, n)
+			}
 		}
 	}
 }
@@ -274,11 +287,11 @@ var onceShare = map[string]float64{"word": 0.5, "suffix": 0.8}
 func (c *counter) prune() {
 	for context, t := range c.model.tables {
 		root, _, _ := strings.Cut(context, "/")
-		if root == "edit" {
+		if strings.HasPrefix(root, "edit-") {
 			continue
 		}
 		for _, key := range c.model.keys(context) {
-			if key[0] == '?' || key[0] == '{' || key[0] == '@' || len(c.brands[root+"\t"+key]) >= minBrands {
+			if key[0] == '?' || key[0] == '{' || key[0] == '@' || key == unreadKey || len(c.brands[root+"\t"+key]) >= minBrands {
 				continue
 			}
 			unseen := t.counts[key] // all of it, but for keys that the embedded lists have
@@ -300,7 +313,8 @@ func knownKeys() map[string]map[string]bool {
 	for _, w := range priorWords().list {
 		words[w] = true
 	}
-	for s := range priorSuffixes() {
+	weights := DefaultWeights()
+	for s := range priorSuffixes(&weights) {
 		suffixes[s] = true
 	}
 	return map[string]map[string]bool{"word": words, "suffix": suffixes}

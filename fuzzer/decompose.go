@@ -2,13 +2,14 @@ package fuzzer
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
 // A look-alike's label is taken for: units, the brand or an edit of it, units.
 // A unit is a hyphen, a word, or a short run of letters or digits that is no
 // word. The pattern of a label is the sequence of its units' classes, with B
-// for the brand and E for an edit of it: "B - w" is coinbase-login.
+// for the brand and E for an edit of it: "B - w" is example-login.
 
 // unit is one piece of a label beside the brand.
 type unit struct {
@@ -171,15 +172,50 @@ func (r *reading) pattern() string {
 	for _, u := range r.left {
 		b.WriteString(u.class + " ")
 	}
-	if r.form.kind == "" {
-		b.WriteByte('B')
-	} else {
-		b.WriteByte('E')
-	}
+	b.WriteString(brandClass(&r.form))
 	for _, u := range r.right {
 		b.WriteString(" " + u.class)
 	}
 	return b.String()
+}
+
+// brandClass is B for the brand as it is, else that of its edit: A, something
+// added at an end, I, characters beyond ASCII, or E, any other typo. They differ
+// in where they are registered: typos live on visitors who meant the brand's own
+// suffix, a letter at the end makes room for one more campaign under a cheap one.
+func brandClass(f *form) string {
+	switch {
+	case f.kind == "":
+		return "B"
+	case !f.ascii:
+		return "I"
+	case strings.HasPrefix(f.kind, "append-"), strings.HasPrefix(f.kind, "prepend-"), f.kind == "double-last", f.kind == "double-first":
+		return "A"
+	}
+	return "E"
+}
+
+// brandClasses are the classes that brandClass tells apart.
+var brandClasses = []string{"B", "E", "A", "I"}
+
+func isBrand(class string) bool { return slices.Contains(brandClasses, class) }
+
+// editTable is the model's table for the edits of a class.
+func editTable(class string) string { return "edit-" + class }
+
+// noSide is the key of a side with nothing on it.
+const noSide = "."
+
+// sideKey writes the classes of one side.
+func sideKey(units []unit) string {
+	if len(units) == 0 {
+		return noSide
+	}
+	classes := make([]string, len(units))
+	for i, u := range units {
+		classes[i] = u.class
+	}
+	return strings.Join(classes, " ")
 }
 
 // group is the context in which suffixes are counted.
@@ -189,8 +225,40 @@ func group(pattern string) string {
 		return "bare"
 	case pattern == "E":
 		return "edit"
+	case pattern == "A":
+		return "end"
+	case pattern == "I":
+		return "idn"
 	case strings.Contains(pattern, "w"):
 		return "word"
 	}
 	return "run"
+}
+
+// Patterns tells what each squat of a seed is made of, as the model counts it:
+// "B - w" is the brand, a hyphen and a word. Beside B for the brand stand A for
+// the brand with a letter added at an end, I with letters beyond ASCII and E with
+// another typo; w is a word of the embedded lists, ? one that they do not have,
+// x1 to x3 are letters and n1 to n4 digits that are no word. The pattern is ""
+// where the brand is not in the registrable label, or something is around it
+// that no pattern describes.
+func Patterns(seed Seed, squats []string) []string {
+	index, lexicon := newFormIndex(seed, rankedAlgorithms()), newLexicon(priorWords().list, ownWords(seed))
+	patterns := make([]string, len(squats))
+	for i, squat := range squats {
+		_, label, _, _ := split(squat)
+		r, found := index.read(display(label), lexicon)
+		if !found {
+			continue
+		}
+		for _, units := range [][]unit{r.left, r.right} {
+			for j := range units {
+				if units[j].key == unseenKey {
+					units[j].class = unseenKey
+				}
+			}
+		}
+		patterns[i] = r.pattern()
+	}
+	return patterns
 }

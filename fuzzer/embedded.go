@@ -26,12 +26,19 @@ var highRiskText string
 //go:embed lists/home.txt
 var homeText string
 
+//go:embed lists/abused.txt
+var abusedText string
+
 //go:embed suffixes_open.txt
 var openSuffixesText string
 
 var (
 	openSuffixes = sync.OnceValue(func() []string {
 		list, _, _ := ReadSuffixes(strings.NewReader(openSuffixesText))
+		return list
+	})
+	abusedSuffixes = sync.OnceValue(func() []string {
+		list, _, _ := ReadSuffixes(strings.NewReader(abusedText))
 		return list
 	})
 	commonSuffixes = sync.OnceValue(func() []string {

@@ -4,7 +4,6 @@ package fuzzer
 type enumeration struct {
 	r     *ranking
 	g     *generator
-	bare  *generator // without the seed's subdomain
 	seen  *nameSet
 	batch batch
 	left  int // names until the limit, negative for none
@@ -16,13 +15,16 @@ type enumeration struct {
 	yield func(Variant) bool
 	other others
 
+	prefix int // of the name: the seed's subdomain and its dot
+
 	likely float64 // of the cost
 }
 
 func (r *ranking) stream(yield func(Variant) bool) {
-	bare := r.seed
-	bare.Subdomain = ""
-	e := &enumeration{r: r, g: newGenerator(r.seed), bare: newGenerator(bare), seen: newNameSet(), left: r.limit, yield: yield, other: othersThan(r.seed)}
+	e := &enumeration{
+		r: r, g: newGenerator(r.seed), seen: newNameSet(), left: r.limit, yield: yield, other: othersThan(r.seed),
+		name: []byte(subdomainPrefix(r.seed)), prefix: len(subdomainPrefix(r.seed)),
+	}
 	if e.left == 0 {
 		e.left = -1
 	}
@@ -42,15 +44,23 @@ func (r *ranking) stream(yield func(Variant) bool) {
 			return
 		}
 	}
+	e.likely = likelihood(maxCost + 1)
+	if r.remainder(e.g, func(a Algorithm, name []byte) bool { return e.emit(name, a) }) {
+		e.flush()
+	}
+}
+
+// subdomainPrefix is what stands before the label in all look-alikes of a seed.
+func subdomainPrefix(seed Seed) string {
+	if seed.Subdomain == "" {
+		return ""
+	}
+	return seed.Subdomain + "."
 }
 
 // whole emits what an algorithm makes by itself.
 func (e *enumeration) whole(w *whole) bool {
-	g := e.g
-	if !makesNames(w.algorithm) {
-		g = e.bare
-	}
-	return g.run(w.algorithm, func(name []byte) bool { return e.emit(name, w.algorithm) })
+	return e.g.run(w.algorithm, func(name []byte) bool { return e.emit(name, w.algorithm) })
 }
 
 // walk chooses the factors from i on so that their costs sum to rest; size is
@@ -123,14 +133,14 @@ func (e *enumeration) encode(label []byte) ([]byte, bool) {
 			for _, r := range string(label) {
 				e.runes = append(e.runes, r)
 			}
-			return appendLabel(e.name[:0], e.runes)
+			return appendLabel(e.name[:e.prefix], e.runes)
 		}
 	}
 	n := len(label)
 	if n == 0 || n > maxLabelLen || label[0] == '-' || label[n-1] == '-' || n >= 4 && label[2] == '-' && label[3] == '-' {
-		return e.name[:0], false
+		return e.name[:e.prefix], false
 	}
-	return append(e.name[:0], label...), true
+	return append(e.name[:e.prefix], label...), true
 }
 
 // attribute names the algorithm that a name of a family is known by.

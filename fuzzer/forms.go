@@ -31,6 +31,22 @@ func newFormList(seed Seed, algorithms []Algorithm, all bool) *formList {
 	list := &formList{kinds: map[string]int{}}
 	var slab slab
 	var octets []byte
+	add := func(a Algorithm, kind string, label []rune) {
+		octets = appendRunes(octets[:0], label)
+		if len(label) == 0 || seen[string(octets)] || indexRune(label, '.') >= 0 {
+			return
+		}
+		text := slab.text(octets)
+		seen[text] = true
+		list.kinds[kind]++
+		list.forms = append(list.forms, form{text: text, kind: kind, algorithm: a, ascii: isASCII(text), letter: addedLetter(kind, label)})
+	}
+	if slices.Contains(algorithms, BoundaryHyphen) {
+		g.joints(func(label []rune) bool {
+			add(BoundaryHyphen, jointKind, label)
+			return true
+		})
+	}
 	for _, a := range algorithms {
 		if !a.editsLabel() || a == Subdomain {
 			continue
@@ -44,14 +60,7 @@ func newFormList(seed Seed, algorithms []Algorithm, all bool) *formList {
 			if kind == "" {
 				kind = a.String()
 			}
-			octets = appendRunes(octets[:0], label)
-			if len(label) == 0 || seen[string(octets)] || indexRune(label, '.') >= 0 {
-				return true
-			}
-			text := slab.text(octets)
-			seen[text] = true
-			list.kinds[kind]++
-			list.forms = append(list.forms, form{text: text, kind: kind, algorithm: a, ascii: isASCII(text), letter: addedLetter(kind, label)})
+			add(a, kind, label)
 			return true
 		})
 	}
@@ -64,6 +73,9 @@ func appendRunes(dst []byte, label []rune) []byte {
 	}
 	return dst
 }
+
+// jointKind is the kind of edit that puts hyphens between the label's words.
+const jointKind = "hyphen-words"
 
 // addedLetter returns the letter of an edit at an end of the label.
 func addedLetter(kind string, label []rune) rune {
@@ -146,7 +158,7 @@ var countryNames = map[string]string{
 }
 
 // ownWords are the words that a seed brings along, as pairs of the model's key
-// and the word: parts of its suffix, its country, its own label and subdomain.
+// and the word: parts of its suffix, its country, and its own label.
 func ownWords(seed Seed) [][2]string {
 	suffix := seed.PublicSuffix
 	last := suffix[strings.LastIndexByte(suffix, '.')+1:]
@@ -164,11 +176,6 @@ func ownWords(seed Seed) [][2]string {
 	words = append(words, [2]string{"{brand}", seed.Label})
 	for www := range strings.FieldsSeq(alike) {
 		words = append(words, [2]string{"{www}", www})
-	}
-	for label := range strings.SplitSeq(seed.Subdomain, ".") {
-		if label != "" && label != "www" {
-			words = append(words, [2]string{"{subdomain}", label})
-		}
 	}
 	return slices.DeleteFunc(words, func(w [2]string) bool { return strings.Contains(w[1], ".") })
 }

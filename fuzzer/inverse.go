@@ -49,8 +49,9 @@ func newInverse(seed Seed, b *builder) *inverse {
 func (r *ranking) algorithmsOf(v Variant) []Algorithm {
 	x := r.inverse()
 	set := algorithmSet(0).with(v.Algorithm) | x.wholes[v.FQDN]
-	first, suffix, _ := strings.Cut(v.FQDN, ".")
-	if !r.suffixes[suffix] {
+	rest, kept := strings.CutPrefix(v.FQDN, subdomainPrefix(r.seed))
+	first, suffix, _ := strings.Cut(rest, ".")
+	if !kept || !r.suffixes[suffix] {
 		return set.slice()
 	}
 	if suffix != r.seed.PublicSuffix && x.enabled.has(TLDSwap) {
@@ -72,28 +73,40 @@ func (x *inverse) lookAlike(label, brand string) bool {
 	if !x.enabled.has(Homoglyph) || label == brand {
 		return false
 	}
-	return x.glyphs.reaches([]rune(brand), []rune(label), 2)
+	from, to := []rune(brand), []rune(label)
+	if x.glyphs.reaches(from, to) {
+		return true
+	}
+	// The second step may undo or continue the first, as in w, vv, uv.
+	var buf []rune
+	found := false
+	x.glyphs.mix(&buf, from, func(step []rune) bool {
+		found = x.glyphs.reaches(step, to)
+		return !found
+	})
+	return found
 }
 
-// reaches reports whether steps swaps at most, none of which undoes or
-// continues another, turn from into to.
-func (s *glyphSet) reaches(from, to []rune, steps int) bool {
-	for len(from) > 0 && len(to) > 0 && from[0] == to[0] {
-		if steps > 0 && s.swapped(from, to, steps) {
+// reaches reports whether a single swap turns from into to. What the two begin
+// and end with alike leaves few places for it.
+func (s *glyphSet) reaches(from, to []rune) bool {
+	for i := 0; ; i++ {
+		if s.swapped(from[i:], to[i:]) {
 			return true
 		}
-		from, to = from[1:], to[1:]
+		if i >= len(from)-1 || i >= len(to) || from[i] != to[i] {
+			return false
+		}
 	}
-	if len(from) == 0 || len(to) == 0 {
-		return len(from) == len(to)
-	}
-	return steps > 0 && s.swapped(from, to, steps)
 }
 
 // swapped tries every swap at the beginning.
-func (s *glyphSet) swapped(from, to []rune, steps int) bool {
+func (s *glyphSet) swapped(from, to []rune) bool {
 	try := func(n int, glyphs ...rune) bool {
-		return len(to) >= len(glyphs) && slices.Equal(to[:len(glyphs)], glyphs) && s.reaches(from[n:], to[len(glyphs):], steps-1)
+		return len(to) >= len(glyphs) && slices.Equal(to[:len(glyphs)], glyphs) && slices.Equal(from[n:], to[len(glyphs):])
+	}
+	if len(from) == 0 {
+		return false
 	}
 	for _, glyph := range s.of(from[0]) {
 		if try(1, glyph...) {

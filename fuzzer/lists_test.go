@@ -134,6 +134,7 @@ func TestEmbeddedLists(t *testing.T) {
 	}{
 		"suffixes.txt": {suffixesText, ReadSuffixes, CommonSuffixes(), 150, 250},
 		"wide.txt":     {wideText, ReadSuffixes, furtherSuffixes(), 400, 700},
+		"abused.txt":   {abusedText, ReadSuffixes, abusedSuffixes(), 100, 250},
 		"giveaway.txt": {giveAwayText, ReadSuffixes, GiveAwayHosts(), 100, 250},
 		"words.txt":    {wordsText, ReadWords, GeneralWords(), 150, 400},
 		"highrisk.txt": {highRiskText, ReadWords, HighRiskWords(), 80, 300},
@@ -224,7 +225,7 @@ func TestEmbeddedWords(t *testing.T) {
 			t.Errorf("no theme %s in %v", theme, themes)
 		}
 	}
-	if n := len(ComboWords()); n < 800 || n > 1200 {
+	if n := len(ComboWords()); n < 1200 || n > 2000 {
 		t.Errorf("%d words", n)
 	}
 }

@@ -17,8 +17,11 @@ import (
 // suffixes, kinds of edits and patterns in known squats, each in its context.
 // A Model is read-only and safe for concurrent use. docs/RANKING.md explains it.
 type Model struct {
-	tables map[string]table // by context: "word", "word/left", "word/left/country"
+	tables  map[string]table // by context: "word", "word/left", "word/left/country"
+	weights Weights
 }
+
+func newModel(w Weights) *Model { return &Model{tables: map[string]table{}, weights: w} }
 
 // table holds the counts of one context.
 type table struct {
@@ -26,17 +29,12 @@ type table struct {
 	total  float64
 }
 
-// Weights of what was known before against the counts of a context, in squats:
-// of the embedded lists against all counts, and of the wider context against a
-// narrower one. Both were chosen by leaving brands out.
-const (
-	smoothingAll    = 96
-	smoothingNarrow = 96
-)
-
 // unseenKey sums up what is not counted by itself. Its share is that of what the
 // wider context knows.
 const unseenKey = "?"
+
+// unreadKey counts the squats that no pattern describes.
+const unreadKey = "!"
 
 // prob estimates how likely key is in the narrowest of the nested contexts,
 // wide to narrow. base is its probability before anything was counted.
@@ -47,9 +45,9 @@ func (m *Model) prob(key string, base float64, contexts ...string) float64 {
 		if !known {
 			continue
 		}
-		smoothing := float64(smoothingNarrow)
+		smoothing := m.weights.Narrow
 		if !strings.Contains(context, "/") {
-			smoothing = smoothingAll
+			smoothing = m.weights.All
 		}
 		other := t.counts[unseenKey] + smoothing
 		p = (t.counts[key] + other*p) / (t.total + smoothing)
@@ -86,7 +84,7 @@ var rankingText string
 var defaultModel = sync.OnceValue(func() *Model {
 	m, err := ReadModel(strings.NewReader(rankingText))
 	if err != nil {
-		return &Model{tables: map[string]table{}} // a test holds the embedded file to its form
+		return newModel(DefaultWeights()) // a test holds the embedded file to its form
 	}
 	return m
 })
@@ -111,7 +109,7 @@ const maxModelLines = 200_000
 // ReadModel reads what [Model.WriteTo] writes: lines of context, key and count,
 // separated by tabs; # begins a comment. The error is a [*ModelError] or the reader's.
 func ReadModel(r io.Reader) (*Model, error) {
-	m := &Model{tables: map[string]table{}}
+	m := newModel(DefaultWeights())
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		if n > maxModelLines {
@@ -129,6 +127,14 @@ func ReadModel(r io.Reader) (*Model, error) {
 		if err != nil || !(count > 0 && count < 1e9) {
 			return nil, &ModelError{Line: n, Reason: "the count is no positive number"}
 		}
+		if fields[0] == "weight" {
+			weight, known := m.weights.named()[fields[1]]
+			if !known {
+				return nil, &ModelError{Line: n, Reason: "no such weight"}
+			}
+			*weight = count
+			continue
+		}
 		if strings.Count(fields[0], "/") > 3 {
 			return nil, &ModelError{Line: n, Reason: "the context is nested too deep"}
 		}
@@ -140,6 +146,14 @@ func ReadModel(r io.Reader) (*Model, error) {
 // WriteTo writes the narrowest contexts in a fixed order; the wider are their sums.
 func (m *Model) WriteTo(w io.Writer) (int64, error) {
 	var written int64
+	weights := m.weights.named()
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		n, err := fmt.Fprintf(w, "weight\t%s\t%s\n", name, strconv.FormatFloat(*weights[name], 'f', -1, 64))
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
 	for _, context := range slices.Sorted(maps.Keys(m.tables)) {
 		if m.isParent(context) {
 			continue

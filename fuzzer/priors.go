@@ -58,7 +58,28 @@ var priorWords = sync.OnceValue(func() wordPriors {
 	for _, theme := range comboThemes() {
 		add(theme.name, theme.words, true)
 	}
+	add("misspelt", misspelt(), false)
 	add("other", append(GeneralWords(), HighRiskWords()...), false)
 	slices.Sort(p.list)
 	return p
 })
+
+// oftenMisspelt are the words of phishing names that are written wrong most,
+// be it to get past filters or because the right name was taken.
+const oftenMisspelt = "login account accounts service services support update verify verification security secure card payment customer online member recovery wallet market server center confirm"
+
+// misspelt are slips in these words: a letter left out, doubled, or changing
+// places with the next.
+func misspelt() []string {
+	var list []string
+	for word := range strings.FieldsSeq(oftenMisspelt) {
+		for i := 1; i < len(word); i++ {
+			list = append(list, word[:i]+word[i+1:], word[:i]+word[i:i+1]+word[i:])
+			if i+1 < len(word) && word[i] != word[i+1] {
+				list = append(list, word[:i]+string([]byte{word[i+1], word[i]})+word[i+2:])
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

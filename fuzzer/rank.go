@@ -40,9 +40,14 @@ func RankProfile(name string) (options RankOptions, ok bool) {
 
 // Rank returns the look-alikes of seed, the likeliest first: the brand or an
 // edit of it, with or without words beside it, under its own or another suffix.
-// How likely the parts are says the model; docs/RANKING.md explains it. No name
-// comes twice, nor the seed, nor a name inside its own registrable domain. The
-// order depends on the seed, the options and the model alone.
+// How likely the parts are says the model; docs/RANKING.md explains it. The
+// seed's subdomain stays in front, as the algorithms keep it. No name comes
+// twice, nor the seed, nor a name inside its own registrable domain. The order
+// depends on the seed, the options and the model alone.
+//
+// Without a limit everything comes: last, under one likelihood, what each
+// algorithm by itself makes of the embedded lists and the model does not expect
+// ([RankOptions.Algorithms]; nil is all of [Algorithms]).
 //
 // Names are made as they are asked for. A stream keeps 16 octets of hash for
 // each name it has yielded, in tables of at most 40 octets a name, and nothing
@@ -51,8 +56,9 @@ func Rank(seed Seed, options RankOptions) *Permutations {
 	if options.Model == nil {
 		options.Model = DefaultModel()
 	}
-	if options.Algorithms == nil {
-		options.Algorithms = rankedAlgorithms()
+	rest := options.Algorithms
+	if rest == nil {
+		options.Algorithms, rest = rankedAlgorithms(), Algorithms()
 	}
 	if options.Name == "" {
 		options.Name = FullName
@@ -66,7 +72,7 @@ func Rank(seed Seed, options RankOptions) *Permutations {
 	b := newBuilder(seed, options)
 	r := &ranking{
 		seed: seed, limit: max(0, options.Limit), families: b.families(), wholes: b.wholes(), passes: []string{options.Name},
-		suffixes: map[string]bool{},
+		suffixes: map[string]bool{}, rest: slices.Clone(rest), words: options.Words, further: options.Suffixes,
 	}
 	for _, f := range b.suffix {
 		for _, t := range f.tokens {
@@ -87,8 +93,12 @@ type ranking struct {
 	wholes   []whole
 	passes   []string
 	suffixes map[string]bool
-	count    func() int
-	inverse  func() *inverse
+
+	rest           []Algorithm // whose own names end the ranking
+	words, further []string    // of the options
+
+	count   func() int
+	inverse func() *inverse
 }
 
 // likelihood turns a cost back into a probability.
@@ -106,6 +116,8 @@ func (r *ranking) measure() int {
 		return n
 	}
 	total := 0
+	g := newGenerator(r.seed)
+	r.remainder(g, func(Algorithm, []byte) bool { total++; return true })
 	for i := range r.families {
 		total += r.families[i].bound()
 	}
@@ -113,6 +125,21 @@ func (r *ranking) measure() int {
 		total += w.names
 	}
 	return total
+}
+
+// remainder yields the names that each algorithm makes by itself of the embedded
+// lists and those of the options. It returns false when yield did.
+func (r *ranking) remainder(g *generator, yield func(a Algorithm, name []byte) bool) bool {
+	for _, word := range MergeLists(r.words, GeneralWords(), HighRiskWords()) {
+		g.words = append(g.words, []rune(displayWord(word)))
+	}
+	g.suffixes = MergeLists(r.further, WideSuffixes(), HomeSuffixes(Country(r.seed)))
+	for _, a := range r.rest {
+		if !g.run(a, func(name []byte) bool { return yield(a, name) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // bound counts the combinations of a family within the greatest cost.
@@ -145,5 +172,5 @@ func (f *family) bound() int {
 // hosts are not edits: they are parts of their own.
 func rankedAlgorithms() []Algorithm {
 	return append(DNSTwistAlgorithms(), Edit, DoubleReplacement, Leet, AllOccurrences, VowelShuffle, Sound,
-		Misspelling, NumberWord, WordOrder, SingularPlural, Dehyphenation, Confusable, WholeScript)
+		Misspelling, NumberWord, WordOrder, SingularPlural, Dehyphenation, Confusable, WholeScript, Diacritic, BoundaryHyphen)
 }

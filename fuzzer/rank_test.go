@@ -130,6 +130,95 @@ func TestRankFull(t *testing.T) {
 	}
 }
 
+// Full is everything: what any algorithm makes by itself is in it.
+func TestRankFullHoldsEverything(t *testing.T) {
+	for _, domain := range []string{"ab.com", "my-bank.co.uk", "sbi.bank.in", "www.4chan.org", "löwe.de", "shop.co.jp"} {
+		seed := mustSeed(t, domain)
+		full := map[string]bool{}
+		for v := range Rank(seed, RankOptions{Model: tinyModel(t)}).All() {
+			full[v.FQDN] = true
+		}
+		for _, a := range Algorithms() {
+			pass := Pass{Name: "alone", Algorithms: []Algorithm{a}, Words: GeneralWords(), Suffixes: CommonSuffixes()}
+			missing := 0
+			for v := range Permute(seed, pass).All() {
+				if !full[v.FQDN] {
+					if missing == 0 {
+						t.Errorf("%s: %s is not in full", a, v.FQDN)
+					}
+					missing++
+				}
+			}
+			if missing > 1 {
+				t.Errorf("%s of %s: %d names are not in full", a, domain, missing)
+			}
+		}
+	}
+}
+
+// The seed's subdomain stays in front, as the algorithms and dnstwist keep it.
+func TestRankKeepsSubdomain(t *testing.T) {
+	seed := mustSeed(t, "login.example.com")
+	found := map[string]bool{}
+	for v := range Rank(seed, RankOptions{Limit: StandardLimit}).All() {
+		found[v.FQDN] = true
+		if len(v.Algorithms()) == 0 {
+			t.Errorf("%s: reached by nothing", v.FQDN)
+		}
+	}
+	for name, want := range map[string]bool{
+		"login.examples.com": true, "login.example.net": true, "login.example-support.com": true,
+		"login-example.com": true, "examples.com": false, "login.login.example.com": false,
+	} {
+		if found[name] != want {
+			t.Errorf("%s: %v, want %v", name, found[name], want)
+		}
+	}
+	v, _, ok := Rank(seed, RankOptions{Limit: StandardLimit}).Find("login.exampl.com")
+	if !ok || !slices.Contains(v.Algorithms(), Omission) {
+		t.Errorf("login.exampl.com: %v, reached by %v", ok, v.Algorithms())
+	}
+}
+
+// Two steps of look-alikes may touch: w, vv, uv.
+func TestRankInverseOfTouchingSteps(t *testing.T) {
+	seed := mustSeed(t, "wow.com")
+	p := Rank(seed, RankOptions{Algorithms: []Algorithm{Homoglyph, Edit}, Model: tinyModel(t)})
+	for name, want := range map[string]bool{"uvow.com": true, "vvovv.com": true, "vvow.com": true, "wowx.com": false} {
+		v, _, found := p.Find(name)
+		if !found || slices.Contains(v.Algorithms(), Homoglyph) != want {
+			t.Errorf("%s: found %v, reached by %v", name, found, v.Algorithms())
+		}
+	}
+}
+
+// A brand of several words is written with hyphens between them, and both readings
+// are counted as one kind of edit.
+func TestRankJoints(t *testing.T) {
+	list := newFormList(mustSeed(t, "mybankcard.com"), rankedAlgorithms(), false)
+	if n := list.kinds[jointKind]; n != 3 {
+		t.Errorf("%d forms", n)
+	}
+	v, place, found := Rank(mustSeed(t, "mybankcard.com"), RankOptions{Limit: StandardLimit}).Find("my-bank-card.com")
+	if !found || place > 200 || v.Algorithm != BoundaryHyphen {
+		t.Errorf("found %v at %d: %s", found, place, v.Algorithm)
+	}
+}
+
+// Patterns that were not counted follow from their sides.
+func TestRankPatternsOfSides(t *testing.T) {
+	m, err := ReadModel(strings.NewReader("pattern/generic\tw - B\t3\nbrand/generic\tB\t3\nside/left/generic\tw -\t3\nside/right/generic\t- w\t1\nside/right/generic\t.\t2\n" +
+		"word/right/generic\tlogin\t5\nword/left/generic\tmy\t5\nsuffix/word/generic\t{suffix}\t4\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBuilder(mustSeed(t, "example.com"), RankOptions{Model: m, Algorithms: rankedAlgorithms()})
+	chances := b.patterns()
+	if both, one := chances["w - B - w"], chances["w - B"]; both <= 0 || both >= one {
+		t.Errorf("%v", chances)
+	}
+}
+
 func tinyModel(t testing.TB) *Model {
 	t.Helper()
 	m, err := ReadModel(strings.NewReader("pattern/generic\tB - w\t3\npattern/generic\tE\t2\nword/right/generic\tlogin\t5\nsuffix/word/generic\t{suffix}\t4\n"))
@@ -224,7 +313,7 @@ func TestEmbeddedModel(t *testing.T) {
 	if !strings.HasPrefix(rankingText, "# Counts behind") {
 		t.Error("no header")
 	}
-	for _, context := range []string{"pattern", "word/left", "word/right", "suffix/bare", "suffix/edit", "suffix/word", "edit/bare", "letter", "theme"} {
+	for _, context := range []string{"pattern", "word/left", "word/right", "suffix/bare", "suffix/edit", "suffix/word", "edit-E/bare", "edit-A/bare", "edit-I/bare", "side/left", "side/right", "letter", "theme"} {
 		if len(m.keys(context)) == 0 {
 			t.Errorf("nothing of %s", context)
 		}
@@ -250,7 +339,7 @@ func TestEmbeddedModel(t *testing.T) {
 }
 
 func TestReadModelErrors(t *testing.T) {
-	for _, text := range []string{"a\tb", "a\tb\tc", "a\tb\t-1", "a\tb\tNaN", "a/b/c/d/e\tk\t1", "\tk\t1", "a\t\t1"} {
+	for _, text := range []string{"a\tb", "a\tb\tc", "a\tb\t-1", "a\tb\tNaN", "a/b/c/d/e\tk\t1", "\tk\t1", "a\t\t1", "weight\tnone\t1"} {
 		_, err := ReadModel(strings.NewReader("# x\n" + text))
 		var bad *ModelError
 		if !errors.As(err, &bad) || bad.Line != 2 || bad.Hint() == "" {
@@ -295,5 +384,23 @@ func TestNameSet(t *testing.T) {
 	}
 	if slots*16 > 5000*40 {
 		t.Errorf("%d octets a name", slots*16/5000)
+	}
+}
+
+// Whoever comes from dnstwist finds its single edits in plain letters in standard.
+func TestStandardHoldsTypos(t *testing.T) {
+	for _, domain := range []string{"example.com", "microsoftonline.com", "my-bank.co.uk", "kuroneko.co.jp", "shop.io"} {
+		seed := mustSeed(t, domain)
+		standard := map[string]bool{}
+		for v := range Rank(seed, RankOptions{Limit: StandardLimit}).All() {
+			standard[v.FQDN] = true
+		}
+		for _, a := range []Algorithm{Addition, Bitsquatting, Hyphenation, Insertion, Omission, Repetition, Replacement, Transposition, VowelSwap} {
+			for _, name := range names(Permute(seed, Pass{Name: "alone", Algorithms: []Algorithm{a}})) {
+				if !standard[name] {
+					t.Errorf("%s of %s: %s is not in standard", a, domain, name)
+				}
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,13 +19,52 @@ func TestMeasure(t *testing.T) {
 	if err := run(context.Background(), []string{sample}, &out, &warnings); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"5 brands", "made-up-a", "made-up-b", "total", "1000", "100000"} {
+	for _, want := range []string{"5 brands", "made-up-a", "made-up-b", "total", "1000", "100000", "other sources alone", "the brand and a word"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 	if warnings.Len() > 0 {
 		t.Errorf("warnings: %s", warnings.String())
+	}
+}
+
+// Nested validation measures each brand once with chosen and once with default weights.
+func TestNested(t *testing.T) {
+	data, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := mustRead(t, string(data))
+	two := list.seeds()[:2]
+	list.squats = list.squatsIf(func(s squat) bool { return slices.Contains(two, s.seed) })
+	var out bytes.Buffer
+	if err := (search{names: []string{"abused"}, limit: 300}).nested(context.Background(), &out, list); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"group 1: abused ", "group 2: abused ", "other groups chose", "default weights", "Chosen by all brands: abused "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestClasses(t *testing.T) {
+	list := mustRead(t, "seed\tsquat\tsource\n"+strings.Join([]string{
+		"example.com\texample.net\ts", "example.com\texamplex.com\ts", "example.com\texmple.com\ts", "example.com\txn--exmple-qta.com\ts",
+		"example.com\texample-login.com\ts", "example.com\texample-login-account.com\ts", "example.com\texample-qx.com\ts",
+		"example.com\texample-qxz.com\ts", "example.com\texample-login-qx.com\ts", "example.com\texmple-login.com\ts",
+		"example.com\tmy-example-login-account.com\ts", "example.com\texample-blorbinate.com\ts", "example.com\texample-qxzqxzqxzqxzqxz77.com\ts",
+		"example.com\texample.nothing.org\ts", "example.com\tnothing.org\ts",
+	}, "\n")+"\n")
+	report, err := measure(context.Background(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range report.results {
+		if got := class(r); got != classNames[i] {
+			t.Errorf("%s (%s): %s, want %s", r.name, r.pattern, got, classNames[i])
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 //
 //	go run ./internal/coverage FILE         # the table, cross-validated by brand
 //	go run ./internal/coverage -missed FILE # besides, source, seed, squat and places of what it missed
+//	go run ./internal/coverage nested FILE  # how the model's weights are chosen, by nested cross-validation; minutes
 //	go run ./internal/coverage train FILE   # a new fuzzer/ranking.tsv, on standard output
 //
 // FILE is a table with the columns seed, squat and source, separated by tabs,
@@ -29,16 +30,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	training := len(args) > 0 && args[0] == "train"
-	if training {
-		args = args[1:]
+	mode := ""
+	if len(args) == 2 {
+		mode, args = args[0], args[1:]
 	}
-	missed := len(args) > 0 && args[0] == "-missed"
-	if missed {
-		args = args[1:]
-	}
-	if len(args) != 1 {
-		return fmt.Errorf("usage: coverage [train | -missed] FILE")
+	if len(args) != 1 || mode != "" && mode != "train" && mode != "nested" && mode != "-missed" {
+		return fmt.Errorf("usage: coverage [train | nested | -missed] FILE")
 	}
 	file, err := os.Open(args[0])
 	if err != nil {
@@ -53,13 +50,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "coverage: warning: %s: %s\n", args[0], reason)
 	}
 	out := bufio.NewWriter(stdout)
-	switch {
-	case training:
+	switch mode {
+	case "train":
 		err = train(out, list)
+	case "nested":
+		err = wholeSearch().nested(ctx, stdout, list) // minutes: each group is told as it is done
 	default:
 		var report report
 		if report, err = measure(ctx, list); err == nil {
-			err = report.print(out, missed)
+			err = report.print(out, mode == "-missed")
 		}
 	}
 	if err != nil {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"maps"
+	"runtime"
 	"slices"
-	"text/tabwriter"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,133 +13,118 @@ import (
 // sizes are the numbers of names a seed at which recall is told.
 var sizes = []int{1000, 5000, 20000, 50000, 100000}
 
-// missedFrom is the number of names a seed beyond which a squat counts as missed for -missed.
-const missedFrom = 50000
-
 // report is what was measured.
 type report struct {
 	brands   int
 	dnstwist int // names of the dnstwist profile in total
-	ranked   int // names of ours, at the largest size
 	results  []result
 }
 
 // result is one squat with the places at which it was generated, from 1; 0 is never.
 type result struct {
 	squat
-	ours, dnstwist int
+	pattern  string // see fuzzer.Patterns
+	dnstwist int
+	ours     int // with counts of all other brands
+	foreign  int // with counts of the brands of other sources
 }
 
-// measure generates for every brand with a model that knows nothing of it.
+// measure generates for every brand with models that know nothing of it.
 func measure(ctx context.Context, list squatList) (report, error) {
-	seeds := list.seeds()
+	seeds, evidence := list.seeds(), list.evidence()
 	reports := make([]report, len(seeds))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(2)
-	for i, seed := range seeds {
-		group.Go(func() error {
-			reports[i] = measureSeed(list, seed)
-			return ctx.Err()
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return report{}, err
-	}
+	err := inParallel(ctx, len(seeds), func(i int) { reports[i] = measureSeed(list, evidence, seeds[i]) })
 	total := report{brands: len(seeds)}
 	for _, r := range reports {
 		total.dnstwist += r.dnstwist
-		total.ranked += r.ranked
 		total.results = append(total.results, r.results...)
 	}
-	return total, nil
+	return total, err
 }
 
-func measureSeed(list squatList, seed fuzzer.Seed) report {
-	places := map[string]*[2]int{}
-	for _, s := range list.squats {
-		if s.seed == seed {
-			places[s.name] = &[2]int{}
-			if registrable := fuzzer.Registrable(s.name); registrable != "" {
-				places[registrable] = &[2]int{}
+// inParallel calls f for 0 to n-1, on as many goroutines as there are processors.
+func inParallel(ctx context.Context, n int, f func(i int)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-		}
+			f(i)
+			return nil
+		})
 	}
-	mark := func(which int, p *fuzzer.Permutations) int {
-		n := 0
-		for v := range p.All() {
-			n++
-			if place := places[v.FQDN]; place != nil && place[which] == 0 {
-				place[which] = n
-			}
-		}
-		return n
+	return group.Wait()
+}
+
+func measureSeed(list squatList, evidence *fuzzer.Evidence, seed fuzzer.Seed) report {
+	squats, sources := list.of(seed), list.sources()
+	weights, limit := fuzzer.DefaultWeights(), sizes[len(sizes)-1]
+	ours, _ := places(squats, ranked(seed, evidence.Count(weights, others(seed)), limit))
+	foreign, _ := places(squats, ranked(seed, evidence.Count(weights, func(other fuzzer.Seed) bool {
+		return other.Label != seed.Label && sources[other] != sources[seed]
+	}), limit))
+	dnstwist, n := places(squats, fuzzer.PermuteDNSTwist(seed, fuzzer.DNSTwist(fuzzer.GeneralWords(), fuzzer.CommonSuffixes())))
+	names := make([]string, len(squats))
+	for i, s := range squats {
+		names[i] = s.name
 	}
-	var r report
-	model := fuzzer.CountPairs(list.without(seed.Label))
-	r.ranked = mark(0, fuzzer.Rank(seed, fuzzer.RankOptions{Model: model, Limit: sizes[len(sizes)-1]}))
-	r.dnstwist = mark(1, fuzzer.PermuteDNSTwist(seed, fuzzer.DNSTwist(fuzzer.GeneralWords(), fuzzer.CommonSuffixes())))
-	for _, s := range list.squats {
-		if s.seed == seed {
-			best := *places[s.name]
-			if other := places[fuzzer.Registrable(s.name)]; other != nil {
-				best = [2]int{first(best[0], other[0]), first(best[1], other[1])}
-			}
-			r.results = append(r.results, result{s, best[0], best[1]})
-		}
+	r := report{dnstwist: n}
+	for i, pattern := range fuzzer.Patterns(seed, names) {
+		r.results = append(r.results, result{squats[i], pattern, dnstwist[i], ours[i], foreign[i]})
 	}
 	return r
 }
 
-// first returns the earlier of two places.
-func first(a, b int) int {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
+func ranked(seed fuzzer.Seed, model *fuzzer.Model, limit int) *fuzzer.Permutations {
+	return fuzzer.Rank(seed, fuzzer.RankOptions{Model: model, Limit: limit})
 }
 
-// print writes the table, and with missed what was not found within 50,000 names.
-func (r report) print(w io.Writer, missed bool) error {
-	sources := map[string][]result{}
-	for _, res := range r.results {
-		sources[res.source] = append(sources[res.source], res)
-	}
-	fmt.Fprintf(w, "%d brands; dnstwist profile: %d names a seed on average; ours: %d at the largest size\n",
-		r.brands, r.dnstwist/max(1, r.brands), r.ranked/max(1, r.brands))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "source\tsquats\tdnstwist\t")
-	for _, size := range sizes {
-		fmt.Fprintf(table, "%d\t", size)
-	}
-	fmt.Fprintln(table)
-	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		row(table, source, sources[source])
-	}
-	row(table, "total", r.results)
-	if err := table.Flush(); err != nil || !missed {
-		return err
-	}
-	for _, res := range r.results {
-		if res.ours == 0 || res.ours > missedFrom {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\n", res.source, res.seed.FQDN, res.name, res.ours, res.dnstwist)
+// places tells at which place each squat, or its registrable domain, is
+// generated, 0 for never, and how many names are generated in all.
+func places(squats []squat, p *fuzzer.Permutations) (at []int, names int) {
+	wanted := map[string][]int{} // indexes of squats by name
+	for i, s := range squats {
+		registrable := fuzzer.Registrable(s.name)
+		wanted[s.name] = append(wanted[s.name], i)
+		if registrable != "" && registrable != s.name {
+			wanted[registrable] = append(wanted[registrable], i)
 		}
 	}
-	return nil
-}
-
-func row(w io.Writer, name string, results []result) {
-	count := func(hit func(result) bool) string {
-		n := 0
-		for _, res := range results {
-			if hit(res) {
-				n++
+	at = make([]int, len(squats))
+	for v := range p.All() {
+		names++
+		for _, i := range wanted[v.FQDN] {
+			if at[i] == 0 {
+				at[i] = names
 			}
 		}
-		return fmt.Sprintf("%d (%.1f %%)", n, 100*float64(n)/float64(max(1, len(results))))
 	}
-	fmt.Fprintf(w, "%s\t%d\t%s\t", name, len(results), count(func(res result) bool { return res.dnstwist > 0 }))
-	for _, size := range sizes {
-		fmt.Fprintf(w, "%s\t", count(func(res result) bool { return res.ours > 0 && res.ours <= size }))
+	return at, names
+}
+
+// within counts the results whose place is no later than size.
+func within(results []result, size int, place func(result) int) int {
+	n := 0
+	for _, r := range results {
+		if at := place(r); at > 0 && at <= size {
+			n++
+		}
 	}
-	fmt.Fprintln(w)
+	return n
+}
+
+// bySource groups results by source; the names are sorted, the total is last.
+func (r report) bySource() (names []string, groups map[string][]result) {
+	groups = map[string][]result{}
+	for _, res := range r.results {
+		if groups[res.source] == nil {
+			names = append(names, res.source)
+		}
+		groups[res.source] = append(groups[res.source], res)
+	}
+	slices.Sort(names)
+	groups["total"] = r.results
+	return append(names, "total"), groups
 }

@@ -77,14 +77,44 @@ func (l squatList) seeds() []fuzzer.Seed {
 	return slices.Compact(seeds)
 }
 
-// without returns the pairs of all brands but one; "" leaves none out. A brand
-// is a label: with amazon.co.jp goes amazon.com.
-func (l squatList) without(label string) []fuzzer.Pair {
-	pairs := make([]fuzzer.Pair, 0, len(l.squats))
+// squatsIf returns the squats that keep keeps.
+func (l squatList) squatsIf(keep func(squat) bool) []squat {
+	var squats []squat
 	for _, s := range l.squats {
-		if s.seed.Label != label {
-			pairs = append(pairs, fuzzer.Pair{Seed: s.seed, Squat: s.name})
+		if keep(s) {
+			squats = append(squats, s)
 		}
 	}
-	return pairs
+	return squats
+}
+
+// of returns the squats of a seed.
+func (l squatList) of(seed fuzzer.Seed) []squat {
+	return l.squatsIf(func(s squat) bool { return s.seed == seed })
+}
+
+// sources tells in which source each seed is; of several, in the first by name.
+func (l squatList) sources() map[fuzzer.Seed]string {
+	sources := map[fuzzer.Seed]string{}
+	for _, s := range l.squats {
+		if known, found := sources[s.seed]; !found || s.source < known {
+			sources[s.seed] = s.source
+		}
+	}
+	return sources
+}
+
+// evidence is the list as the model counts it.
+func (l squatList) evidence() *fuzzer.Evidence {
+	pairs := make([]fuzzer.Pair, 0, len(l.squats))
+	for _, s := range l.squats {
+		pairs = append(pairs, fuzzer.Pair{Seed: s.seed, Squat: s.name})
+	}
+	return fuzzer.NewEvidence(pairs)
+}
+
+// others tells the seeds of other brands. A brand is a label: with amazon.co.jp
+// goes amazon.com.
+func others(seed fuzzer.Seed) func(fuzzer.Seed) bool {
+	return func(other fuzzer.Seed) bool { return other.Label != seed.Label }
 }

@@ -25,7 +25,7 @@ func train(w io.Writer, list squatList) error {
 	}
 	fmt.Fprintf(w, "\n# Columns: context, key, count. A squat counts for 1/sqrt(squats of its brand) in the context.\n"+
 		"# What was seen with one brand only is summed up under the key ?.\n")
-	_, err := fuzzer.CountPairs(list.without("")).WriteTo(w)
+	_, err := list.evidence().Count(fuzzer.DefaultWeights(), nil).WriteTo(w)
 	return err
 }
 
