@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/typostream/typostream/fuzzer"
 )
@@ -35,6 +36,7 @@ const enough = 0.002
 func (c search) nested(ctx context.Context, w io.Writer, list squatList) error {
 	seeds, evidence := list.seeds(), list.evidence()
 	var chosen, usual []result
+	upTo := slices.DeleteFunc(slices.Clone(sizes), func(size int) bool { return size > c.limit })
 	for fold := range folds {
 		outside := map[string]bool{}
 		for i, seed := range seeds {
@@ -63,11 +65,11 @@ func (c search) nested(ctx context.Context, w io.Writer, list squatList) error {
 		}
 	}
 	fmt.Fprintf(w, "\nWith the weights that the other groups chose\n")
-	if err := (report{results: chosen}).table(w, ours); err != nil {
+	if err := (report{results: chosen}).table(w, upTo, ours); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nWith the default weights\n")
-	if err := (report{results: usual}).table(w, ours); err != nil {
+	if err := (report{results: usual}).table(w, upTo, ours); err != nil {
 		return err
 	}
 	weights, err := c.choose(ctx, list)

@@ -13,11 +13,11 @@ const missedFrom = 50000
 func (r report) print(w io.Writer, missed bool) error {
 	mean := r.dnstwist / max(1, r.brands)
 	fmt.Fprintf(w, "%d brands. Squats found within so many names a seed, counted from all other brands; dnstwist: its profile with the embedded lists, %d names a seed\n", r.brands, mean)
-	if err := r.table(w, ours); err != nil {
+	if err := r.table(w, sizes, ours); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nThe same, counted from the brands of other sources alone\n")
-	if err := r.table(w, func(res result) int { return res.foreign }); err != nil {
+	if err := r.table(w, sizes, func(res result) int { return res.foreign }); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nBy what the squats are made of: all, found within 5000 and within 50000 names a seed\n")
@@ -35,7 +35,7 @@ func (r report) print(w io.Writer, missed bool) error {
 func ours(r result) int { return r.ours }
 
 // table writes hits, recall, and hits as a multiple of dnstwist's.
-func (r report) table(w io.Writer, place func(result) int) error {
+func (r report) table(w io.Writer, sizes []int, place func(result) int) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "source\tsquats\tdnstwist\t")
 	for _, size := range sizes {
