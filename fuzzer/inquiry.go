@@ -120,8 +120,8 @@ func (x *explainer) rank() {
 					q.Profiles = append(q.Profiles, profile)
 				}
 			}
-			if !exact && q.Name == x.seed.Subdomain+"."+q.site {
-				continue // an algorithm that keeps the subdomain may make it yet
+			if !exact && x.seed.Subdomain != "" {
+				continue // some algorithms keep the subdomain, some drop it: the name itself may come yet
 			}
 			q.closed = true
 			if x.open--; x.open == 0 {
