@@ -7,6 +7,11 @@ import "sync"
 // there is next to none; under open ones (co.uk) typos are.
 const leastOwn = 0.5
 
+// leastHome is the least probability of each suffix of the brand's country,
+// where the brand stands alone: next to none were counted of the countries whose
+// suffixes are closed to strangers, and a brand is likely to be imitated at home.
+const leastHome = 0.001
+
 // suffixesOf returns the suffixes under which names of a group are registered.
 func (b *builder) suffixesOf(group string) *factor {
 	if f := b.suffix[group]; f != nil {
@@ -39,6 +44,11 @@ func (b *builder) suffixesOf(group string) *factor {
 	}
 	for _, pair := range own {
 		chances[pair[1]] += prob(pair[0]) / float64(same[pair[0]])
+	}
+	if group == "bare" {
+		for _, home := range HomeSuffixes(Country(b.seed)) {
+			chances[home] = max(chances[home], leastHome)
+		}
 	}
 	if group == "edit" || group == "idn" {
 		chances[b.seed.PublicSuffix] = max(chances[b.seed.PublicSuffix], leastOwn)

@@ -146,7 +146,14 @@ func fuzzerOptions() []option {
 			usage: "at most `N` names in the whole run, in equal shares for all seeds; what a seed does not need goes to those after it",
 			set:   maximum(func(s *settings) *int { return &s.Budget }),
 		},
-	}, listOptions(), []option{allowOption()})
+	}, listOptions(), []option{countryOption("a brand is at home under"), allowOption()})
+}
+
+func countryOption(does string) option {
+	return option{
+		name: "country", env: []string{"COUNTRY"},
+		usage: "`CODE` of the country whose suffixes " + does + "; else that of the seed's suffix", set: setCountry,
+	}
 }
 
 func limitOption() option {
@@ -233,11 +240,7 @@ func workerOptions() []option {
 			set:   text(func(s *settings) *string { return &s.DictDir }),
 		},
 		allowOption(),
-		limitOption(),
-		{
-			name: "country", env: []string{"COUNTRY"},
-			usage: "`CODE` of the country whose suffixes PASS_B uses; else that of the seed's suffix", set: setCountry,
-		},
+		limitOption(), countryOption("PASS_B uses"),
 		{
 			name: "track-unregistered", env: []string{"TRACK_UNREGISTERED"}, value: "true",
 			usage: "publish names without an address: `true`, false, or all for absent ones too", set: setTracking,

@@ -45,6 +45,15 @@ func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
 			return pass, err
 		}
 	}
+	if s.Country != "" {
+		if dnstwist {
+			return pass, usagef("leave out one of them", "--country has no effect with --profile dnstwist")
+		}
+		if err := needs(pass, fuzzer.TLDSwap, "--country"); err != nil {
+			return pass, err
+		}
+		pass.Suffixes = fuzzer.MergeLists(pass.Suffixes, fuzzer.HomeSuffixes(s.Country))
+	}
 	return pass, nil
 }
 
@@ -74,6 +83,7 @@ func (t *terminal) permuter(s *settings) (permuteFunc, error) {
 	if len(s.TLD) > 0 {
 		options.Suffixes = pass.Suffixes
 	}
+	options.Suffixes = fuzzer.MergeLists(options.Suffixes, fuzzer.HomeSuffixes(s.Country))
 	if !ranked || s.Fuzzers != "" { // algorithms that are named run to their ends, in order
 		return func(seed fuzzer.Seed, limit int) *fuzzer.Permutations {
 			return fuzzer.Likeliest(fuzzer.Permute(seed, pass), limit, options)
