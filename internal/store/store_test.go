@@ -1,0 +1,238 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/typostream/typostream/internal/store"
+	"github.com/typostream/typostream/internal/store/storetest"
+)
+
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := store.NewMemory(storetest.TTL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		storetest.Run(t, m, time.Sleep)
+	})
+}
+
+func openBolt(t *testing.T, path string) *store.Bolt {
+	t.Helper()
+	b, setAside, err := store.OpenBolt(path, storetest.TTL)
+	if err != nil || setAside != "" {
+		t.Fatalf("opening: set aside %q, %v", setAside, err)
+	}
+	return b
+}
+
+func TestBolt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "published.db")
+	synctest.Test(t, func(t *testing.T) {
+		b := openBolt(t, path)
+		defer b.Close()
+		storetest.Run(t, b, time.Sleep)
+	})
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+}
+
+func TestBoltSurvivesRestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "published.db")
+	b := openBolt(t, path)
+	now := time.Now()
+	if err := b.Remember(t.Context(), "example.com", []store.Entry{{Name: "a.com", Published: now}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.OpenBolt(path, storetest.TTL); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("opening it a second time: %v, want that it is in use", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openBolt(t, path)
+	defer b.Close()
+	if got, err := b.Known(t.Context(), "example.com", []string{"a.com"}); err != nil || got[0].Published.IsZero() {
+		t.Errorf("after a restart: %v, %v", got, err)
+	}
+}
+
+func TestBoltDamaged(t *testing.T) {
+	for name, damage := range map[string]func([]byte) []byte{
+		"no store":  func([]byte) []byte { return []byte("this is no store\n") },
+		"truncated": func(b []byte) []byte { return b[:len(b)/2] },
+		"zeroed":    func(b []byte) []byte { return make([]byte, len(b)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "published.db")
+			b := openBolt(t, path)
+			var entries []store.Entry
+			for i := range 500 {
+				entries = append(entries, store.Entry{Name: fmt.Sprintf("n%d.com", i), Published: time.Now()})
+			}
+			if err := b.Remember(t.Context(), "example.com", entries); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b, setAside, err := store.OpenBolt(path, storetest.TTL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if _, err := os.Stat(setAside); err != nil {
+				t.Errorf("the damaged file is not kept: %v", err)
+			}
+			if err := b.Remember(t.Context(), "example.com", []store.Entry{{Name: "new.com", Published: time.Now()}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestBoltCannotBeMade(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.OpenBolt(filepath.Join(dir, "file", "published.db"), time.Hour); err == nil {
+		t.Error("a store was opened below a file")
+	}
+}
+
+func TestBoltSweep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "published.db")
+	synctest.Test(t, func(t *testing.T) {
+		b := openBolt(t, path)
+		defer b.Close()
+		const old = 5000 // more than one step
+		var entries []store.Entry
+		for i := range old {
+			entries = append(entries, store.Entry{Name: fmt.Sprintf("old%d.com", i), Published: time.Now()})
+		}
+		remember := func(entries ...store.Entry) {
+			if err := b.Remember(t.Context(), "example.com", entries); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remember(entries...)
+		time.Sleep(storetest.TTL)
+		remember(store.Entry{Name: "old7.com", Published: time.Now()}, store.Entry{Name: "new.com", Published: time.Now()})
+		if n, err := b.Sweep(t.Context()); n != old-1 || err != nil {
+			t.Errorf("swept %d, %v, want %d", n, err, old-1)
+		}
+		if n, err := b.Sweep(t.Context()); n != 0 || err != nil {
+			t.Errorf("swept %d more, %v", n, err)
+		}
+		got, err := b.Known(t.Context(), "example.com", []string{"old7.com", "new.com"})
+		if err != nil || got[0].Published.IsZero() || got[1].Published.IsZero() {
+			t.Errorf("after the sweep: %v, %v", got, err)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.Sweep(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("a sweep that was cancelled says %v", err)
+		}
+	})
+}
+
+func TestRedis(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	defer r.Close()
+	storetest.Run(t, r, server.FastForward)
+	for _, k := range server.Keys() {
+		if server.TTL(k) == 0 {
+			t.Errorf("key %s never expires", k)
+		}
+	}
+}
+
+func TestRedisMirror(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
+	defer r.Close()
+	then := time.Unix(1760600000, 0)
+	for _, published := range []time.Time{then, then.Add(time.Minute)} { // the second does not replace the first
+		if err := r.Remember(t.Context(), "example.com", []store.Entry{{Name: "a.com", Published: published}}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := server.Get("first_seen:a.com"); err != nil || got != "1760600000" {
+			t.Errorf("first_seen is %q, %v", got, err)
+		}
+	}
+	if ttl := server.TTL("first_seen:a.com"); ttl != storetest.TTL {
+		t.Errorf("first_seen lives for %v", ttl)
+	}
+}
+
+func TestRedisGoneAndBack(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	defer r.Close()
+	known := func() error {
+		_, err := r.Known(t.Context(), "example.com", []string{"a.com"})
+		return err
+	}
+	if err := known(); err != nil {
+		t.Fatal(err)
+	}
+	server.SetError("LOADING dataset")
+	if err := known(); err == nil || errors.Is(err, store.ErrPaused) {
+		t.Errorf("the first failure is %v", err)
+	}
+	server.SetError("")
+	if err := known(); !errors.Is(err, store.ErrPaused) {
+		t.Errorf("just after a failure: %v, want a pause", err)
+	}
+	if err := r.Remember(t.Context(), "example.com", []store.Entry{{Name: "a.com"}}); !errors.Is(err, store.ErrPaused) {
+		t.Errorf("just after a failure: %v, want a pause", err)
+	}
+}
+
+func TestRedisNotThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	r := store.NewRedis(store.RedisConfig{Addr: addr, TTL: time.Hour})
+	defer r.Close()
+	if _, err := r.Known(t.Context(), "example.com", []string{"a.com"}); err == nil {
+		t.Error("a server that is not there answered")
+	}
+}
+
+// Whatever is in the store under a name's key, it is no entry unless it can be read.
+func TestRedisGarbage(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour})
+	defer r.Close()
+	if err := server.Set("typostream:published:example.com:a.com", "\xff{"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Known(t.Context(), "example.com", []string{"a.com"}); err != nil || !got[0].Published.IsZero() {
+		t.Errorf("garbage gave %v, %v", got, err)
+	}
+}
