@@ -56,46 +56,52 @@ func NewFiles(cfg FilesConfig) (*Files, error) {
 // their order. The context is looked at before writing only; writing is not
 // interrupted. On error the receipt counts the lines that are durable.
 func (f *Files) Emit(ctx context.Context, msgs ...Message) (Receipt, error) {
+	fates, err := f.EmitEach(ctx, msgs...)
+	return Tally(fates), err
+}
+
+// EmitEach is Emit, and says of each message what became of it.
+func (f *Files) EmitEach(ctx context.Context, msgs ...Message) ([]Fate, error) {
+	fates := make([]Fate, len(msgs))
 	if err := checkMessages(msgs); err != nil {
-		return Receipt{}, err
+		return fates, err
 	}
 	for i := range msgs {
 		if bytes.IndexByte(msgs[i].Value, '\n') >= 0 {
-			return Receipt{}, &MessageError{i, msgs[i].Key, "the value holds a line feed and cannot be one line"}
+			return fates, &MessageError{i, msgs[i].Key, "the value holds a line feed and cannot be one line"}
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return Receipt{}, err
+		return fates, err
 	}
-	var (
-		total Receipt
-		lost  *UndeliveredError
-	)
+	var lost *UndeliveredError
 	for _, g := range byTopic(msgs) {
-		f.books.accept(g.n)
+		n := len(g.members)
+		f.books.accept(n)
 		if err := f.write(g); err != nil {
-			f.books.giveBack(g.n)
+			f.books.giveBack(n)
 			if lost == nil {
 				lost = &UndeliveredError{Cause: err}
 			}
-			lost.Count += g.n
+			lost.Count += n
 			continue
 		}
-		r := Receipt{Acked: g.n}
-		f.books.settle(r)
-		total = total.Add(r)
+		f.books.settle(Receipt{Acked: n})
+		for _, i := range g.members {
+			fates[i] = FateAcked
+		}
 	}
 	if lost != nil {
-		return total, lost
+		return fates, lost
 	}
-	return total, nil
+	return fates, nil
 }
 
 // topicLines are the lines of one topic.
 type topicLines struct {
-	topic string
-	lines []byte
-	n     int
+	topic   string
+	lines   []byte
+	members []int // places among the messages
 }
 
 // byTopic keeps the order of the topics and of the messages within each.
@@ -110,7 +116,7 @@ func byTopic(msgs []Message) []*topicLines {
 			out = append(out, g)
 		}
 		g.lines = append(append(g.lines, msgs[i].Value...), '\n')
-		g.n++
+		g.members = append(g.members, i)
 	}
 	return out
 }
@@ -120,7 +126,7 @@ func (f *Files) write(g *topicLines) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = j.append(g.lines, g.n)
+	_, _, err = j.append(g.lines, len(g.members))
 	return err
 }
 

@@ -61,6 +61,21 @@ const (
 	FateDeadLettered
 )
 
+// Tally counts what became of messages.
+func Tally(fates []Fate) (r Receipt) {
+	for _, f := range fates {
+		switch f {
+		case FateAcked:
+			r.Acked++
+		case FateSpooled:
+			r.Spooled++
+		case FateDeadLettered:
+			r.DeadLettered++
+		}
+	}
+	return r
+}
+
 // fate is that of the one message that the receipt counts.
 func (r Receipt) fate() Fate {
 	switch {

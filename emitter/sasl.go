@@ -17,11 +17,11 @@ import (
 // mechanism is that of the configuration, with the secrets of this moment. Its
 // errors do not tell them.
 func (s Security) mechanism() (sasl.Mechanism, error) {
-	user, err := s.Username.read()
+	user, err := s.Username.Read()
 	if err != nil {
 		return nil, configFault("Username: %v", err)
 	}
-	password, err := s.Password.read()
+	password, err := s.Password.Read()
 	if err != nil {
 		return nil, configFault("Password: %v", err)
 	}

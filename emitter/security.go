@@ -50,7 +50,8 @@ func (s Secret) GoString() string { return s.String() }
 // LogValue does not tell the value.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-func (s Secret) read() (string, error) {
+// Read returns the value, without a line feed at its end, reading the file anew.
+func (s Secret) Read() (string, error) {
 	if s.File == "" {
 		return s.Value, nil
 	}

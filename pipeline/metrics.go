@@ -12,6 +12,8 @@ type Metrics struct {
 	seeds    *prometheus.CounterVec
 	names    *prometheus.CounterVec
 	allowed  prometheus.Counter
+	known    prometheus.Counter
+	store    prometheus.Counter
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
 }
@@ -34,6 +36,12 @@ func NewMetrics() *Metrics {
 		allowed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_names_allowed_total", Help: "Names that the allow list took out before the DNS was asked.",
 		}),
+		known: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
+		}),
+		store: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_store_failures_total", Help: "Questions to the store of known candidates that it could not answer.",
+		}),
 		inWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "typostream_seeds_in_work", Help: "Seeds accepted and not finished.",
 		}),
@@ -45,7 +53,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.inWork, m.retries}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.inWork, m.retries}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -69,6 +77,13 @@ func (m *Metrics) scanned(seed Seed, s Summary) {
 	m.names.WithLabelValues("absent").Add(float64(s.Absent))
 	m.names.WithLabelValues("unknown").Add(float64(s.Unknown))
 	m.allowed.Add(float64(s.Allowed))
+	m.known.Add(float64(s.Suppressed))
+}
+
+func (m *Metrics) storeFailed() {
+	if m != nil {
+		m.store.Inc()
+	}
 }
 
 func (m *Metrics) begin() {

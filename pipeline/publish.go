@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	publishQueue = 1024 // messages of one seed that wait for the emitter
-	publishBatch = 512  // messages of one Emit
+	publishQueue = 1024 // publications of one seed that wait for the emitter
+	publishBatch = 512  // publications of one call of the emitter
 )
 
 // publisher hands a seed's messages to the emitter, in order and as many at a
@@ -19,47 +19,56 @@ type publisher struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	seed    string
 	emitter Emitter
-	queue   chan emitter.Message
+	dedup   *Dedup
+	queue   chan publication
 	done    chan struct{}
 
-	receipt emitter.Receipt // read after done
+	outcome outcome // read after done
 	err     error
+}
+
+// outcome is what became of all publications.
+type outcome struct {
+	receipt    emitter.Receipt
+	candidates int // published
+	suppressed int // known already
 }
 
 // newPublisher starts the publisher; close ends it. Its messages outlive the
 // end of parent: what was found is published.
-func newPublisher(parent context.Context, e Emitter) *publisher {
-	p := &publisher{emitter: e, queue: make(chan emitter.Message, publishQueue), done: make(chan struct{})}
+func newPublisher(parent context.Context, seed string, e Emitter, dedup *Dedup) *publisher {
+	p := &publisher{seed: seed, emitter: e, dedup: dedup, queue: make(chan publication, publishQueue), done: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(parent)
 	go p.run(context.WithoutCancel(parent))
 	return p
 }
 
-func (p *publisher) publish(messages ...emitter.Message) {
-	for _, m := range messages {
-		p.queue <- m
+func (p *publisher) publish(what publication) {
+	if len(what.messages) > 0 {
+		p.queue <- what
 	}
 }
 
 // close waits until everything published is durable or has failed.
-func (p *publisher) close() (emitter.Receipt, error) {
+func (p *publisher) close() (outcome, error) {
 	close(p.queue)
 	<-p.done
 	p.cancel(nil)
-	return p.receipt, p.err
+	return p.outcome, p.err
 }
 
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.done)
-	batch := make([]emitter.Message, 0, publishBatch)
-	for m := range p.queue {
-		batch = append(batch[:0], m)
+	batch := make([]publication, 0, publishBatch)
+	for first := range p.queue {
+		batch = append(batch[:0], first)
 		for more := true; more && len(batch) < publishBatch; {
 			select {
-			case m, open := <-p.queue:
+			case next, open := <-p.queue:
 				if more = open; open {
-					batch = append(batch, m)
+					batch = append(batch, next)
 				}
 			default:
 				more = false
@@ -68,11 +77,29 @@ func (p *publisher) run(ctx context.Context) {
 		if p.err != nil {
 			continue // drain, so that publish does not block for ever
 		}
-		receipt, err := p.emitter.Emit(ctx, batch...)
-		p.receipt = p.receipt.Add(receipt)
-		if err != nil {
+		if err := p.emit(ctx, batch); err != nil {
 			p.err = err
 			p.cancel(err)
 		}
 	}
+}
+
+// emit makes durable what of the batch is not known yet, and remembers it.
+func (p *publisher) emit(ctx context.Context, batch []publication) error {
+	fresh := p.dedup.fresh(ctx, p.seed, batch)
+	p.outcome.suppressed += len(batch) - len(fresh)
+	if len(fresh) == 0 {
+		return nil
+	}
+	var messages []emitter.Message
+	for _, f := range fresh {
+		messages = append(messages, f.messages...)
+		if f.candidate {
+			p.outcome.candidates++
+		}
+	}
+	fates, err := p.emitter.EmitEach(ctx, messages...)
+	p.outcome.receipt = p.outcome.receipt.Add(emitter.Tally(fates))
+	p.dedup.published(ctx, p.seed, fresh, fates)
+	return err
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/typostream/typostream/resolver"
 )
 
-// Emitter makes messages durable. When Emit returns nil every message is; on
-// an error the receipt says how many are.
+// Emitter makes messages durable, and says of each what became of it. When
+// EmitEach returns nil every message is durable.
 type Emitter interface {
-	Emit(ctx context.Context, messages ...emitter.Message) (emitter.Receipt, error)
+	EmitEach(ctx context.Context, messages ...emitter.Message) ([]emitter.Fate, error)
 }
 
 // Observer is told of a scan as it goes on, from one goroutine at a time. Each
@@ -40,6 +40,7 @@ type Summary struct {
 	Allowed                                int // taken out by the allow list, and not among Generated
 
 	Candidates int             // variants published to the topic of candidates
+	Suppressed int             // variants not published because they are known and have not changed
 	Receipt    emitter.Receipt // of every message, the seed's own and the inactive names' too
 }
 
@@ -51,6 +52,7 @@ func (s *Summary) Add(other Summary) {
 	s.Unknown += other.Unknown
 	s.Allowed += other.Allowed
 	s.Candidates += other.Candidates
+	s.Suppressed += other.Suppressed
 	s.Receipt = s.Receipt.Add(other.Receipt)
 }
 
@@ -62,6 +64,7 @@ type Scanner struct {
 	Permute  func(fuzzer.Seed) *fuzzer.Permutations
 	Allow    func() *fuzzer.AllowList // names that are nobody's squats: not asked about; called for each scan, nil for none
 	Emitter  Emitter                  // nil: nothing is published
+	Dedup    *Dedup                   // nil: what is known is published again
 	Topics   Topics
 	Track    Tracking
 	Observer Observer
@@ -89,16 +92,16 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 		}
 	}
-	publisher := newPublisher(ctx, s.Emitter)
-	publisher.publish(own...)
+	publisher := newPublisher(ctx, seed.FQDN, s.Emitter, s.Dedup)
+	publisher.publish(publication{messages: own})
 	owner, forget := s.owner(publisher.ctx, seed)
 	defer forget()
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
 		func(v fuzzer.Variant, a resolver.Answer) error {
 			return s.answered(&summary, publisher, seed, owner, v, a)
 		})
-	receipt, emitErr := publisher.close()
-	summary.Receipt = receipt
+	published, emitErr := publisher.close()
+	summary.Receipt, summary.Candidates, summary.Suppressed = published.receipt, published.candidates, published.suppressed
 	switch {
 	case emitErr != nil:
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, emitErr)
@@ -182,10 +185,11 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	if err != nil {
 		return err
 	}
-	if a.State == resolver.Registered {
-		summary.Candidates++
+	what := publication{messages: messages, candidate: a.State == resolver.Registered}
+	if what.candidate && !seed.Recheck { // who asks about one name wants to hear of it
+		what.entry = entryOf(v.FQDN, a, now)
 	}
-	publisher.publish(messages...)
+	publisher.publish(what)
 	return nil
 }
 

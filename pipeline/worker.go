@@ -156,6 +156,9 @@ func (w *Worker) report(seed Seed, s Summary) {
 	if s.Unknown > 0 {
 		attrs = append(attrs, "unknown", s.Unknown)
 	}
+	if s.Suppressed > 0 {
+		attrs = append(attrs, "suppressed", s.Suppressed)
+	}
 	if s.Allowed > 0 {
 		attrs = append(attrs, "allowed", s.Allowed)
 	}

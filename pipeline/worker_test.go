@@ -41,20 +41,25 @@ bank.com. A  192.0.2.9
 type memory struct {
 	mu       sync.Mutex
 	messages []emitter.Message
-	failing  int // so many calls fail
+	failing  int  // so many calls fail
+	spooling bool // Kafka is away
 	calls    int
 }
 
-func (m *memory) Emit(_ context.Context, messages ...emitter.Message) (emitter.Receipt, error) {
+func (m *memory) EmitEach(_ context.Context, messages ...emitter.Message) ([]emitter.Fate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
 	if m.failing > 0 {
 		m.failing--
-		return emitter.Receipt{}, errors.New("the disk is full")
+		return make([]emitter.Fate, len(messages)), errors.New("the disk is full")
 	}
 	m.messages = append(m.messages, messages...)
-	return emitter.Receipt{Acked: len(messages)}, nil
+	fate := emitter.FateAcked
+	if m.spooling {
+		fate = emitter.FateSpooled
+	}
+	return slices.Repeat([]emitter.Fate{fate}, len(messages)), nil
 }
 
 func (m *memory) of(topic string) (keys []string) {
@@ -395,8 +400,8 @@ func TestWorkerGivesUpAtTheEndOfTheDrain(t *testing.T) {
 
 type emitterFunc func() error
 
-func (f emitterFunc) Emit(context.Context, ...emitter.Message) (emitter.Receipt, error) {
-	return emitter.Receipt{}, f()
+func (f emitterFunc) EmitEach(_ context.Context, messages ...emitter.Message) ([]emitter.Fate, error) {
+	return make([]emitter.Fate, len(messages)), f()
 }
 
 func TestWorkerReportsWhatIsNotAcked(t *testing.T) {

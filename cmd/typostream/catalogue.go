@@ -258,10 +258,38 @@ func workerOptions() []option {
 			usage: "`TIME` that seeds in work have to finish after SIGTERM",
 			set:   duration(0, time.Hour, func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
-		{name: "redis-host", env: []string{"REDIS_HOST"}, usage: "accepted and not used by this version", set: unused},
-		{name: "redis-port", env: []string{"REDIS_PORT"}, value: "6379", usage: "accepted and not used by this version", set: unused},
-		{name: "dedup-ttl", env: []string{"DEDUP_TTL_SECS"}, value: "10368000", usage: "accepted and not used by this version", set: unused},
 		{name: "geolite2-mmdb", env: []string{"GEOLITE2_MMDB"}, usage: "accepted and not used by this version", set: unused},
+	}
+}
+
+// dedupOptions say what keeps candidates from being published again.
+func dedupOptions() []option {
+	return []option{
+		{
+			name: "dedup-ttl", env: []string{"DEDUP_TTL_SECS"}, value: "10368000",
+			usage: "`TIME` for which a candidate that has not changed is not published again; 0 publishes it each time",
+			set:   duration(0, 10*365*24*time.Hour, func(s *settings) *time.Duration { return &s.DedupTTL }),
+		},
+		{
+			name: "state-dir", env: []string{"STATE_DIR"},
+			usage: "`DIR` of what the worker remembers; else .typostream in the output directory", set: text(func(s *settings) *string { return &s.StateDir }),
+		},
+		{
+			name: "redis-host", env: []string{"REDIS_HOST"},
+			usage: "`HOST` of the Redis server that remembers for several workers, in place of the file", set: text(func(s *settings) *string { return &s.RedisHost }),
+		},
+		{
+			name: "redis-port", env: []string{"REDIS_PORT"}, value: "6379",
+			usage: "its `PORT`", set: count(1, 65535, func(s *settings) *int { return &s.RedisPort }),
+		},
+		{
+			name: "redis-password", env: []string{"REDIS_PASSWORD"}, secret: true,
+			usage: "its `PASSWORD`; other users of the machine can see it as a flag", set: text(func(s *settings) *string { return &s.RedisPassword.Value }),
+		},
+		{
+			name: "redis-password-file", env: []string{"REDIS_PASSWORD_FILE"},
+			usage: "`FILE` that holds the password", set: text(func(s *settings) *string { return &s.RedisPassword.File }),
+		},
 	}
 }
 
@@ -282,7 +310,7 @@ func logOptions(format string) []option {
 func workerCatalogue() []option {
 	return join(
 		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
-		[]option{cacheOption(), outputDirOption("/out")}, spoolOptions(), workerOptions(), logOptions("json"),
+		[]option{cacheOption(), outputDirOption("/out")}, spoolOptions(), dedupOptions(), workerOptions(), logOptions("json"),
 	)
 }
 

@@ -12,7 +12,7 @@ import (
 
 // delivery is where events go and what goes with it.
 type delivery interface {
-	Emit(context.Context, ...emitter.Message) (emitter.Receipt, error)
+	EmitEach(context.Context, ...emitter.Message) ([]emitter.Fate, error)
 	Accounting() emitter.Accounting
 	Metrics() []prometheus.Collector
 	Close(context.Context) error
@@ -65,7 +65,11 @@ func (r *scanRun) publishTo(s *settings, log *slog.Logger) (func(*error), error)
 	if err != nil {
 		return nil, err
 	}
-	r.scanner.Emitter, r.kafka = k, k
+	known, err := inMemory(s, nil, log)
+	if err != nil {
+		return nil, err
+	}
+	r.scanner.Emitter, r.scanner.Dedup, r.kafka = k, known.dedup, k
 	return func(err *error) {
 		if e := k.Close(context.Background()); e != nil && *err == nil {
 			*err = e

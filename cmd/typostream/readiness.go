@@ -26,6 +26,9 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func(
 		watch.Go(func() { w.ensureTopics(serving) })
 		watch.Go(func() { w.kafka.Run(serving) })
 	}
+	if w.known.sweep != nil {
+		watch.Go(func() { w.known.sweep(serving) })
+	}
 	return func() error {
 		undrain()
 		cancel()
@@ -55,6 +58,9 @@ func (w *workerRun) checks() []httpd.Check {
 	}}}
 	if w.kafka != nil {
 		checks = append(checks, httpd.Check{Name: "kafka_producer", Problem: w.producerProblem})
+	}
+	if w.known.dedup != nil {
+		checks = append(checks, httpd.Check{Name: "store", Problem: w.known.dedup.Problem})
 	}
 	if w.intake != nil {
 		checks = append(checks, httpd.Check{Name: "kafka_consumer", Problem: w.intake.Unready})

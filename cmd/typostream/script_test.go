@@ -67,7 +67,7 @@ func setupScript(env *testscript.Env) error {
 //	offsets GROUP TOPIC          print the group's offset and the end of each partition
 //	start NAME COMMAND ARG...    run the command beside the script, with output to NAME.out and NAME.err
 //	await FILE REGEXP            wait until a file, or one that the pattern matches, has the text
-//	signal NAME TERM|INT|HUP         send a signal to a process of start
+//	signal NAME TERM|INT|HUP|KILL         send a signal to a process of start
 //	finish NAME CODE             wait for its end; its exit code must be CODE
 //	http NAME PATH [REGEXP]      get PATH from a worker of start, and print status and body; again until REGEXP matches
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
@@ -238,7 +238,7 @@ func processOf(ts *testscript.TestScript, name string) *process {
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "signal NAME TERM|INT|HUP")
-	number := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}[args[1]]
+	number := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[args[1]]
 	if number == 0 {
 		ts.Fatalf("no signal %s", args[1])
 	}

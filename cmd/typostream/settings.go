@@ -51,6 +51,12 @@ type settings struct {
 	DNSAttempts  int // 0: the resolver's own number
 	MaxUnknown   float64
 
+	DedupTTL      time.Duration // 0: no memory
+	StateDir      string        // empty: in OutputDir
+	RedisHost     string        // empty: a file
+	RedisPort     int
+	RedisPassword emitter.Secret
+
 	OutputDir  string
 	SeedsCSV   string // the default need not exist
 	DictDir    string

@@ -37,11 +37,12 @@ func TestWrongValues(t *testing.T) {
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "ask-parent": "maybe", "dns-cache": "-1", "max-unknown": "2", "mode": "twice",
 		"spool-max-bytes": "1TB", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
+		"redis-port": "0", "dedup-ttl": "-1",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
 	free := []string{
-		"retry-attempts", "fuzz-src", "nameservers", "canary-exists", "canary-absent", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-port", "dedup-ttl", "geolite2-mmdb",
+		"retry-attempts", "fuzz-src", "nameservers", "canary-exists", "canary-absent", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-password", "redis-password-file", "state-dir", "geolite2-mmdb",
 		"sasl-username", "sasl-username-file", "sasl-password", "sasl-password-file", "ssl-ca-file", "ssl-cert-file", "ssl-key-file",
 	}
 	for _, o := range workerCatalogue() {
@@ -80,6 +81,7 @@ func TestSources(t *testing.T) {
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "ask-parent": "true", "dns-cache": "5", "max-unknown": "2%", "mode": "oneshot",
 		"spool-max-bytes": "2GiB", "replay-rate": "0", "dlq-max-bytes": "1MiB",
+		"redis-port": "7000", "dedup-ttl": "60",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {

@@ -68,6 +68,14 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 			err = e
 		}
 	}()
+	if w.known, err = openKnown(s, w.metrics, log); err != nil {
+		return err
+	}
+	defer func() {
+		if e := w.known.close(); e != nil && err == nil {
+			err = e
+		}
+	}()
 	if err := w.openSources(); err != nil {
 		return err
 	}
@@ -102,6 +110,7 @@ type workerRun struct {
 	kafka    *emitter.Kafka     // the emitter, when it is Kafka
 	found    emitter.Accounting // what it found on disk at the start
 	final    emitter.Receipt    // of a one-shot run, at its end
+	known    *knownCandidates
 	sources  []pipeline.Source
 	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
@@ -230,7 +239,7 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
+			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,

@@ -75,11 +75,11 @@ type memory struct {
 	messages []emitter.Message
 }
 
-func (m *memory) Emit(_ context.Context, messages ...emitter.Message) (emitter.Receipt, error) {
+func (m *memory) EmitEach(_ context.Context, messages ...emitter.Message) ([]emitter.Fate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.messages = append(m.messages, messages...)
-	return emitter.Receipt{Acked: len(messages)}, nil
+	return slices.Repeat([]emitter.Fate{emitter.FateAcked}, len(messages)), nil
 }
 
 // scan puts seeds of every kind through the real stages and returns what was

@@ -28,8 +28,9 @@ var ErrPaused = errors.New("redis has just failed and is left alone for some sec
 
 // RedisConfig says which server remembers and how.
 type RedisConfig struct {
-	Addr     string // host:port
-	Password string // none if empty
+	Addr string // host:port
+	// Password is asked for each connection; nil, or one that is empty, is none.
+	Password func() (string, error)
 	TTL      time.Duration
 	// Mirror also sets first_seen:NAME, once, for TTL, which the services
 	// around the one that typostream replaces look at.
@@ -51,10 +52,17 @@ type Redis struct {
 // NewRedis connects to nothing yet: a server that is gone is an error of Known
 // and Remember, not of the start.
 func NewRedis(cfg RedisConfig) *Redis {
+	if cfg.Password == nil {
+		cfg.Password = func() (string, error) { return "", nil }
+	}
 	redis.SetLogger(&logging.VoidLogger{}) // it would write to standard error; every failure is an error of ours
 	return &Redis{
 		client: redis.NewClient(&redis.Options{
-			Addr: cfg.Addr, Password: cfg.Password, ClientName: "typostream", MaxRetries: -1, ContextTimeoutEnabled: true,
+			Addr: cfg.Addr, ClientName: "typostream", MaxRetries: -1, ContextTimeoutEnabled: true,
+			CredentialsProviderContext: func(context.Context) (user, password string, err error) {
+				password, err = cfg.Password()
+				return "", password, err
+			},
 			// No notices of a managed service's maintenance: a plain server refuses to send them.
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DialerRetries:            1,

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,26 @@ func TestRedisNotThere(t *testing.T) {
 	defer r.Close()
 	if _, err := r.Known(t.Context(), "example.com", []string{"a.com"}); err == nil {
 		t.Error("a server that is not there answered")
+	}
+}
+
+func TestRedisPassword(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.RequireAuth("open sesame")
+	for password, good := range map[string]bool{"open sesame": true, "wrong": false, "": false} {
+		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour, Password: func() (string, error) { return password, nil }})
+		_, err := r.Known(t.Context(), "example.com", []string{"a.com"})
+		if (err == nil) != good || err != nil && password != "" && strings.Contains(err.Error(), password) {
+			t.Errorf("with password %q: %v", password, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour, Password: func() (string, error) { return "", os.ErrNotExist }})
+	defer r.Close()
+	if _, err := r.Known(t.Context(), "example.com", []string{"a.com"}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a password that cannot be read: %v", err)
 	}
 }
 

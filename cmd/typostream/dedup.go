@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/typostream/typostream/internal/store"
+	"github.com/typostream/typostream/pipeline"
+)
+
+// rawTopic is read by a service that takes first_seen:NAME for a reason to drop
+// what typostream writes there.
+const rawTopic = "raw.hosts"
+
+// knownCandidates is what keeps candidates from being published again, and where
+// it is kept. The zero value remembers nothing.
+type knownCandidates struct {
+	dedup *pipeline.Dedup
+	sweep func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
+	store io.Closer
+}
+
+func (k *knownCandidates) close() error {
+	if k.store == nil {
+		return nil
+	}
+	return k.store.Close()
+}
+
+// openKnown opens what the settings name: Redis for several workers, a file for
+// one, and for a one-shot run what lasts as long as it. A file that another
+// worker has open is no reason to stop: without it candidates come twice.
+func openKnown(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*knownCandidates, error) {
+	switch {
+	case s.DedupTTL == 0:
+		return &knownCandidates{}, nil
+	case s.RedisHost != "":
+		r := store.NewRedis(store.RedisConfig{
+			Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read,
+			TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
+		})
+		return &knownCandidates{dedup: pipeline.NewDedup(r, metrics, log), store: r}, nil
+	case s.Oneshot:
+		return inMemory(s, metrics, log)
+	}
+	dir := s.StateDir
+	if dir == "" {
+		dir = filepath.Join(s.OutputDir, ".typostream")
+	}
+	path := filepath.Join(dir, "published.db")
+	bolt, setAside, err := store.OpenBolt(path, s.DedupTTL)
+	if setAside != "" {
+		log.Warn("the store of known candidates was damaged; a new one begins", "file", path, "set_aside", setAside)
+	}
+	if errors.Is(err, store.ErrInUse) {
+		log.Warn("another worker has the store of known candidates; this one remembers until it ends. Give each a STATE_DIR, or all of them a REDIS_HOST", "file", path)
+		return inMemory(s, metrics, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, metrics, log), sweep: sweep, store: bolt}, nil
+}
+
+// inMemory remembers until the process ends.
+func inMemory(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*knownCandidates, error) {
+	m, err := store.NewMemory(cmp.Or(s.DedupTTL, math.MaxInt64))
+	if err != nil {
+		return nil, err
+	}
+	return &knownCandidates{dedup: pipeline.NewDedup(m, metrics, log), store: m}, nil
+}
+
+// sweepDaily removes what is too old, at once and every day.
+func sweepDaily(ctx context.Context, bolt *store.Bolt, log *slog.Logger) {
+	for {
+		if removed, err := bolt.Sweep(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("the store of known candidates could not be swept", "cause", err)
+		} else if removed > 0 {
+			log.Info("known candidates forgotten", "candidates", removed)
+		}
+		if !pause(ctx, 24*time.Hour) {
+			return
+		}
+	}
+}
