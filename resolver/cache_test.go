@@ -233,7 +233,7 @@ func TestClosedReachesWaiters(t *testing.T) {
 // The whole way, over several names and twice.
 func TestResolveFromTheCache(t *testing.T) {
 	server := serve(t, "in. SOA ns. h. 1 2 3 4 300\na.in. A 192.0.2.1\nshort.in. 0 A 192.0.2.2\n;! bad.in. SERVFAIL\n")
-	r, err := New(Config{Upstreams: []string{server.Addr()}, CacheEntries: 100, Timeout: time.Minute})
+	r, err := New(Config{Upstreams: []string{server.Addr()}, CacheEntries: 100, floor: 10 * time.Second, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func slow(t testing.TB, servers ...*resolvertest.Server) *resolver.Resolver {
 	for _, s := range servers {
 		cfg.Upstreams = append(cfg.Upstreams, s.Addr())
 	}
-	return quick(t, cfg)
+	return quick(t, resolver.Unhurried(cfg))
 }
 
 func TestWildcardOfAPublicSuffix(t *testing.T) {
