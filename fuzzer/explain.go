@@ -27,6 +27,9 @@ type Explanation struct {
 	// makes not that but the domain above it, its registrable domain. Then Host
 	// holds the labels in front of it.
 	LookAlike, Host string
+	// Made is the name that is made in fact, where that is not LookAlike: the
+	// seed's subdomain stands in front of it.
+	Made string
 	// Marked is LookAlike in U-labels with its changes in brackets, [+x], [−x],
 	// [x→y] and [xy⇄yx]: exam[p→q]le.com. It is "", and Changes nil, where more
 	// than half of the brand would be changed.
@@ -68,6 +71,7 @@ type Nearest struct {
 type ExplainOptions struct {
 	Words    []string // as ReadWords returns them
 	Suffixes []string // as ReadSuffixes returns them
+	Country  string   // whose suffixes the ranked profiles have besides; "" is none
 }
 
 // ParseLookAlike reads the name that is to be explained: whatever [ParseSeed]

@@ -22,6 +22,7 @@ type inquiry struct {
 	label   string // of it, as U-label
 	suffix  string
 	closed  bool         // its rank is found
+	itself  bool         // it is made, or its registrable domain
 	set     algorithmSet // that make it whole
 	parts   algorithmSet // that make a part of its label
 	reading alignment
@@ -82,8 +83,13 @@ func (x *explainer) targets(q *inquiry) []string {
 // whole name if that is made itself, else the registrable domain.
 func (q *inquiry) made(name string) {
 	q.Relation = IsGenerated
-	if name == q.Name {
-		q.LookAlike = name
+	switch {
+	case name == q.Name:
+		q.LookAlike, q.Made, q.itself = name, "", true
+	case name == q.site:
+		q.Made, q.itself = "", true
+	case !q.itself:
+		q.Made = name
 	}
 }
 
@@ -97,7 +103,7 @@ func (q *inquiry) answers(name string) bool {
 // beginning of the next.
 func (x *explainer) rank() {
 	options, _ := RankProfile(FullName)
-	options.Words, options.Suffixes = x.options.Words, x.options.Suffixes
+	options.Words, options.Suffixes = x.options.Words, MergeLists(x.options.Suffixes, HomeSuffixes(x.options.Country))
 	place := 0
 	if x.open == 0 {
 		return
@@ -214,15 +220,20 @@ func (x *explainer) trace(list []*inquiry) {
 	}
 }
 
-// whole is the target of q that stands for a label of the seed's own suffix.
+// whole is the target of q that stands for a label of the seed's own suffix: the
+// one with the seed's subdomain in front, which all that edit the label keep.
 func (x *explainer) whole(q *inquiry, label string) string {
-	for _, target := range x.targets(q) {
+	sub, whole := x.seed.withoutWWW().Subdomain, q.site
+	for _, target := range slices.Backward(x.targets(q)) {
 		rest, found := strings.CutSuffix(target, "."+x.seed.PublicSuffix)
 		if found && displayName(strings.TrimPrefix(rest, x.seed.Subdomain+".")) == label {
-			return target
+			whole = target
+			if sub != "" && strings.HasPrefix(target, sub+".") {
+				break
+			}
 		}
 	}
-	return q.site
+	return whole
 }
 
 // conclude writes what was found out for people.

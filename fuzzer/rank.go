@@ -41,7 +41,7 @@ func RankProfile(name string) (options RankOptions, ok bool) {
 // Rank returns the look-alikes of seed, the likeliest first: the brand or an
 // edit of it, with or without words beside it, under its own or another suffix.
 // How likely the parts are says the model; docs/RANKING.md explains it. The
-// seed's subdomain stays in front, as the algorithms keep it. No name comes
+// seed's subdomain stays in front, as the algorithms keep it; www does not. No name comes
 // twice, nor the seed, nor a name inside its own registrable domain. The order
 // depends on the seed, the options and the model alone.
 //
@@ -53,6 +53,7 @@ func RankProfile(name string) (options RankOptions, ok bool) {
 // each name it has yielded, in tables of at most 40 octets a name, and nothing
 // else that grows.
 func Rank(seed Seed, options RankOptions) *Permutations {
+	seed = seed.withoutWWW()
 	if options.Model == nil {
 		options.Model = DefaultModel()
 	}

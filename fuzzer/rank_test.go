@@ -132,7 +132,7 @@ func TestRankFull(t *testing.T) {
 
 // Full is everything: what any algorithm makes by itself is in it.
 func TestRankFullHoldsEverything(t *testing.T) {
-	for _, domain := range []string{"ab.com", "my-bank.co.uk", "sbi.bank.in", "www.4chan.org", "löwe.de", "shop.co.jp"} {
+	for _, domain := range []string{"ab.com", "my-bank.co.uk", "sbi.bank.in", "forum.4chan.org", "löwe.de", "shop.co.jp"} {
 		seed := mustSeed(t, domain)
 		full := map[string]bool{}
 		for v := range Rank(seed, RankOptions{Model: tinyModel(t)}).All() {
@@ -401,6 +401,25 @@ func TestStandardHoldsTypos(t *testing.T) {
 					t.Errorf("%s of %s: %s is not in standard", a, domain, name)
 				}
 			}
+		}
+	}
+}
+
+// Whoever types an address means the brand, not its www.
+func TestRankWithoutWWW(t *testing.T) {
+	options := RankOptions{Limit: 500}
+	names := func(domain string) (names []string) {
+		for v := range Rank(mustSeed(t, domain), options).All() {
+			names = append(names, v.FQDN)
+		}
+		return names
+	}
+	if with, without := names("www.example.com"), names("example.com"); !slices.Equal(with, without) {
+		t.Errorf("with www %v, without %v", with[:5], without[:5])
+	}
+	for _, name := range names("login.example.com") {
+		if name == "examples.com" {
+			t.Errorf("another subdomain did not stay in front: %s", name)
 		}
 	}
 }

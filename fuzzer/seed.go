@@ -21,6 +21,15 @@ type Seed struct {
 // Registrable is [Registrable] of the seed's FQDN.
 func (s Seed) Registrable() string { return Registrable(s.FQDN) }
 
+// withoutWWW is the seed without www in front: whoever imitates www.example.com
+// registers a name like example.com, and may have nothing at www of it.
+func (s Seed) withoutWWW() Seed {
+	if s.Subdomain == "www" {
+		s.Subdomain, s.FQDN = "", strings.TrimPrefix(s.FQDN, "www.")
+	}
+	return s
+}
+
 // SeedError says why an input is no seed. Error is one sentence; Hint says what
 // to do about it.
 type SeedError struct {

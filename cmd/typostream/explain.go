@@ -23,7 +23,7 @@ func explainCommand(t *terminal) *cli.Command {
 			set: into(&format),
 		},
 		{name: "output", short: "o", usage: "write to `FILE`, which must not exist yet", set: into(&output)},
-	}, listOptions())
+	}, listOptions(), []option{countryOption("a brand is at home under")})
 	return t.command(&cli.Command{
 		Name: "explain", Usage: "say how names come from a seed, or which seeds they imitate", ArgsUsage: "SEED NAME... | NAME... --seeds FILE",
 		Description: `Says which algorithms make each name, with the characters that differ, its
@@ -59,6 +59,7 @@ func (t *terminal) explainLists(s *settings) (lists fuzzer.ExplainOptions, err e
 	if lists.Words, err = t.readWords(s.Dictionary...); err != nil {
 		return lists, err
 	}
+	lists.Country = s.Country
 	lists.Suffixes, err = t.readSuffixes(s.TLD...)
 	return lists, err
 }
@@ -156,6 +157,7 @@ type explanationRow struct {
 	Seeds      int             `json:"seeds,omitempty"`
 	LookAlike  string          `json:"look_alike,omitempty"`
 	Host       string          `json:"host,omitempty"`
+	Made       string          `json:"made,omitempty"`
 	Marked     string          `json:"marked,omitempty"`
 	Changes    []fuzzer.Change `json:"changes,omitempty"`
 	Algorithms []string        `json:"algorithms,omitempty"`
@@ -170,7 +172,7 @@ type explanationRow struct {
 
 func newExplanationRow(e fuzzer.Explanation) explanationRow {
 	row := explanationRow{
-		Name: e.Name, Unicode: readable(e.Name), Seed: e.Seed.FQDN, Relation: string(e.Relation), LookAlike: e.LookAlike, Host: e.Host,
+		Name: e.Name, Unicode: readable(e.Name), Seed: e.Seed.FQDN, Relation: string(e.Relation), LookAlike: e.LookAlike, Host: e.Host, Made: e.Made,
 		Marked: e.Marked, Changes: e.Changes, Rank: e.Rank, Likelihood: e.Likelihood, Profiles: e.Profiles, DNSTwist: e.DNSTwist,
 		Distance: e.Distance, Nearest: e.Nearest, Reasons: e.Reasons,
 	}
@@ -275,6 +277,9 @@ func (r *explanationRow) write(w io.Writer) error {
 
 // writeOrigin tells where a generated name comes from.
 func (r *explanationRow) writeOrigin(line func(name, format string, args ...any)) {
+	if r.Made != "" {
+		line("made", "%s, because the seed's subdomain stays in front", bothWays(r.Made))
+	}
 	line("algorithms", "%s", strings.Join(r.Algorithms, ", "))
 	switch {
 	case r.Rank > 0:
