@@ -154,7 +154,8 @@ func (c *seedColumns) row(number int, text string, cells []string, err error) Ro
 	if c.domain >= len(cells) || cells[c.domain] == "" {
 		return badRow(number, text, errNoDomainRow)
 	}
-	seed, err := fuzzer.ParseSeed(cells[c.domain])
+	domain, _, _ := strings.Cut(cells[c.domain], " #") // a comment, as every list may have
+	seed, err := fuzzer.ParseSeed(domain)
 	if err != nil {
 		return badRow(number, text, err)
 	}

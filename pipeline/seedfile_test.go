@@ -32,6 +32,7 @@ func TestReadSeeds(t *testing.T) {
 		{"lines", "example.com\nhttps://sbi.co.in/login\n", "UNKNOWN:example.com UNKNOWN:sbi.co.in"},
 		{"no line break at the end", "example.com", "UNKNOWN:example.com"},
 		{"comments", "# brands\nexample.com\n", "UNKNOWN:example.com"},
+		{"comments behind", "example.com # ours\nSBI,sbi.co.in  # theirs\n", "UNKNOWN:example.com SBI:sbi.co.in"},
 		{"header, BOM and CRLF", "\xef\xbb\xbfcse_id,seed_registrable\r\nSBI,sbi.co.in\r\n", "SBI:sbi.co.in"},
 		{"columns by name, others between", "notes,domain,cse_id\nx,sbi.co.in,SBI\n", "SBI:sbi.co.in"},
 		{"header of one column", "domain\nsbi.co.in\n", "UNKNOWN:sbi.co.in"},

@@ -222,7 +222,7 @@ func readNameservers(entries []string) ([]string, error) {
 		lines := bufio.NewScanner(file)
 		before := len(all)
 		for lines.Scan() {
-			for word := range strings.FieldsSeq(lines.Text()) {
+			for word := range strings.FieldsSeq(strings.TrimPrefix(lines.Text(), "\ufeff")) {
 				if strings.HasPrefix(word, "#") {
 					break
 				}
