@@ -2,6 +2,7 @@ package fuzzer
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -83,4 +84,17 @@ func BenchmarkRank(b *testing.B) {
 			})
 		}
 	}
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	return heapInUse()
+}
+
+// heapInUse is the memory of objects, dead ones included that were not swept,
+// and of the rest of the spans that hold them.
+func heapInUse() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() + samples[1].Value.Uint64()
 }
