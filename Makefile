@@ -9,7 +9,7 @@ TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl ty
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint bench bench-dns bench-emit bench-stalls fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build demo test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench-emit: kafka-jars ## the emitter beside kafka-go's Writer and franz-go, in 
 bench-stalls: kafka-jars ## the longest stall of the emitter and of franz-go while brokers roll, move leaders, die, hang
 	@for fault in roll move kill hang; do $(GO) run ./internal/emitbench -fault $$fault || exit 1; done
 
+chaos: kafka-jars ## prove on three failing brokers that nothing is lost: a table, 25 minutes at most; Linux; CHAOS=options
+	@$(GO) run ./internal/chaos $(CHAOS)
+
 coverage: ## recall of known squats, cross-validated by brand: make coverage SQUATS=FILE (TSV: seed, squat, source)
 	@test -n "$(SQUATS)" || { echo "usage: make coverage SQUATS=FILE, columns seed, squat, source"; exit 2; }
 	@$(GO) run ./internal/coverage "$(SQUATS)"
@@ -64,7 +67,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 # One package at a time: each may start three brokers.
-e2e: kafka-jars ## end-to-end tests against three real Kafka brokers; needs Java 17 and Maven
+e2e: kafka-jars ## end-to-end tests against three real Kafka brokers, the short form of chaos among them; needs Java 17 and Maven
 	$(GO) test -tags e2e -count=1 -timeout 20m -p 1 -v $(E2E_PACKAGES)
 
 kafka-jars: bin/kafkacluster ## bring the jars of Apache Kafka by Maven, if they are not there
