@@ -19,7 +19,8 @@ import (
 
 // diskFull fills the disk of the spool while the network is cut: what does not
 // fit is handed back to its caller, and what was taken is kept. The disk is a
-// tmpfs; without the right to mount one it is a limit on the size of files.
+// tmpfs; without the right to mount one every write that makes a file grow fails
+// (RLIMIT_FSIZE).
 func diskFull(ctx context.Context, s *suite, r *row) error {
 	t, err := s.trial(ctx, r, true)
 	if err != nil {
@@ -31,12 +32,11 @@ func diskFull(ctx context.Context, s *suite, r *row) error {
 	if err := os.Mkdir(o.Dir, 0o755); err != nil {
 		return err
 	}
-	filler := filepath.Join(o.Dir, "filler")
-	if err := syscall.Mount("tmpfs", o.Dir, "tmpfs", 0, "size=8m"); err != nil {
-		r.note("no tmpfs (%v): a limit on the size of files instead", err)
-		o.FileLimit = 128 << 10
+	filler, noMount := filepath.Join(o.Dir, "filler"), syscall.Mount("tmpfs", o.Dir, "tmpfs", 0, "size=8m")
+	if noMount != nil {
+		r.note("no tmpfs (%v): no file may grow instead", noMount)
 	} else {
-		defer func() { _ = syscall.Unmount(o.Dir, syscall.MNT_DETACH) }()
+		defer func() { _ = syscall.Unmount(o.Dir, syscall.MNT_DETACH) }() // the folder goes anyhow
 		if err := os.WriteFile(filler, make([]byte, 8<<20-128<<10), 0o600); err != nil {
 			return err
 		}
@@ -50,10 +50,15 @@ func diskFull(ctx context.Context, s *suite, r *row) error {
 		return err
 	}
 	t.proxy.set(network{cut: true})
+	if noMount != nil {
+		if err := errors.Join(l.await(ctx, 'S', warmup), l.command("full")); err != nil {
+			return err
+		}
+	}
 	if err := l.await(ctx, 'R', warmup); err != nil {
 		return err
 	}
-	if o.FileLimit > 0 {
+	if noMount != nil {
 		err = l.command("room")
 	} else {
 		err = os.Remove(filler)

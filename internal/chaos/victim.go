@@ -44,7 +44,6 @@ type order struct {
 	CreateTopics bool
 	Security     emitter.Security
 	SegmentBytes int64
-	FileLimit    uint64 // RLIMIT_FSIZE until told otherwise; 0: none
 	JumpingClock bool
 }
 
@@ -78,12 +77,6 @@ func runVictim(text string, stdin io.Reader, stdout, stderr io.Writer) error {
 	v := &victim{w: bufio.NewWriter(stdout), stderr: stderr}
 	if err := json.Unmarshal([]byte(text), &v.order); err != nil {
 		return err
-	}
-	if v.order.FileLimit > 0 {
-		signal.Ignore(syscall.SIGXFSZ)
-		if err := limitFiles(v.order.FileLimit); err != nil {
-			return err
-		}
 	}
 	if err := v.open(); err != nil {
 		return err
@@ -126,6 +119,7 @@ func runVictim(text string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return errors.Join(err, merr, v.w.Flush())
 }
 
+// limitFiles makes every write to a file beyond so many bytes fail; a limit for each file.
 func limitFiles(n uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: math.MaxUint64})
 }
@@ -220,9 +214,10 @@ func (v *victim) obey(commands <-chan string) (last string, err error) {
 			case "phase":
 				v.phase.Add(1)
 				v.say("P\n")
-			case "room":
-				if err := limitFiles(1 << 40); err != nil {
-					return "", fmt.Errorf("lifting the limit: %w", err)
+			case "full", "room":
+				signal.Ignore(syscall.SIGXFSZ)
+				if err := limitFiles(map[string]uint64{"full": 1, "room": math.MaxUint64}[c]); err != nil {
+					return "", fmt.Errorf("the limit on the size of files: %w", err)
 				}
 			case "nosync":
 				if err := breakSync(); err != nil {
