@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -67,7 +68,20 @@ func (s *Spool) adopt() (lines int, err error) {
 	s.passing.Lock()
 	defer s.passing.Unlock()
 	s.retire() // of those found some may be through
+	sweepNotes(s.cfg.Dir)
 	return lines, nil
+}
+
+// sweepNotes deletes notes on files that are gone: their process was killed after
+// it had deleted the one and before the other. It is only tidiness.
+func sweepNotes(dir string) {
+	notes, _ := filepath.Glob(filepath.Join(dir, "spool_*"+doneSuffix)) // the pattern is good
+	for _, note := range notes {
+		path := strings.TrimSuffix(note, doneSuffix)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && spoolName.MatchString(filepath.Base(path)) {
+			_ = os.Remove(note)
+		}
+	}
 }
 
 // enlist puts an adopted file into its place: before those of this process, in

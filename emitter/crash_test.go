@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,6 +102,36 @@ func TestAdoptTornAtEveryByte(t *testing.T) {
 		if left, err := spoolFiles(dir); err != nil || len(left) > 0 {
 			t.Fatalf("cut at %d: left %v, %v", cut, left, err)
 		}
+	}
+}
+
+// A process killed between deleting a file and deleting its notes leaves notes
+// that nobody needs; those of files that are there stay.
+func TestAdoptSweepsNotes(t *testing.T) {
+	dir := t.TempDir()
+	m := msg("a.example", 1)
+	for name, text := range map[string]string{
+		"spool_20251016T080000Z.jsonl": string(appendSpoolLine(nil, &m, false)), "spool_20251016T080000Z.jsonl.done": "",
+		"spool_20251016T070000Z_2.jsonl.done": "0\n", "spool_mine.jsonl.done": "kept",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := newTestSpool(t, dir, nil).adopt(); n != 1 || err != nil {
+		t.Fatalf("%d lines, %v", n, err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := []string{"spool_20251016T080000Z.jsonl", "spool_20251016T080000Z.jsonl.done", "spool_mine.jsonl.done"}
+	if !slices.Equal(left, want) {
+		t.Errorf("left %v, want %v", left, want)
 	}
 }
 
