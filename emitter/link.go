@@ -131,20 +131,9 @@ func (l *links) connect(ctx context.Context, addr string) (*link, error) {
 
 // negotiate settles the versions of the requests with a broker.
 func negotiate(ctx context.Context, pc *protocol.Conn) error {
-	stop := context.AfterFunc(ctx, func() { _ = pc.Close() })
-	m, err := pc.RoundTrip(new(apiversions.Request))
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
+	res, err := askVersions(ctx, pc)
 	if err != nil {
 		return err
-	}
-	res, ok := m.(*apiversions.Response)
-	if !ok {
-		return fmt.Errorf("it answered ApiVersions with a %T", m)
-	}
-	if res.ErrorCode != 0 {
-		return kafka.Error(res.ErrorCode)
 	}
 	versions := make(map[protocol.ApiKey]int16, len(res.ApiKeys))
 	for _, r := range res.ApiKeys {
@@ -153,6 +142,27 @@ func negotiate(ctx context.Context, pc *protocol.Conn) error {
 	}
 	pc.SetVersions(versions)
 	return nil
+}
+
+// askVersions asks a broker for the versions of requests that it understands.
+// The connection is of no use after an error.
+func askVersions(ctx context.Context, pc *protocol.Conn) (*apiversions.Response, error) {
+	stop := context.AfterFunc(ctx, func() { _ = pc.Close() })
+	m, err := pc.RoundTrip(new(apiversions.Request))
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	res, ok := m.(*apiversions.Response)
+	if !ok {
+		return nil, fmt.Errorf("it answered ApiVersions with a %T", m)
+	}
+	if res.ErrorCode != 0 {
+		return nil, kafka.Error(res.ErrorCode)
+	}
+	return res, nil
 }
 
 func (l *links) add(c *link) bool {
