@@ -30,10 +30,18 @@ func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
 // newKafka opens the emitter; what is wrong with the settings of its
 // connections is found before it connects.
 func newKafka(s *settings, spool *emitter.Spool, dead *emitter.DeadLetters, log *slog.Logger) (*emitter.Kafka, error) {
-	if err := s.Security.Validate(); err != nil {
-		return nil, usagef("see KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_… and KAFKA_SSL_… in the help", "connections to Kafka: %w", err)
+	if err := checkSecurity(s); err != nil {
+		return nil, err
 	}
 	return emitter.NewKafka(kafkaConfig(s, log), spool, dead)
+}
+
+// checkSecurity finds what is wrong with the settings of connections to Kafka.
+func checkSecurity(s *settings) error {
+	if err := s.Security.Validate(); err != nil {
+		return usagef("see KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_… and KAFKA_SSL_… in the help", "connections to Kafka: %w", err)
+	}
+	return nil
 }
 
 // openDeadLetters touches no file.

@@ -59,7 +59,9 @@ func setupScript(env *testscript.Env) error {
 //	exits CODE COMMAND ARG...    run the command; its exit code must be CODE
 //	dns FILE [VARIABLE]          serve the zone in FILE; its address goes to $NAMESERVERS
 //	asked NAME                   wait until the newest server was asked about the name
-//	kafka TOPIC[:PARTITIONS]...  start a Kafka; its address goes to $KAFKA_BOOTSTRAP
+//	kafka [brokers=N] TOPIC[:PARTITIONS]...  start a Kafka, of one broker if N is not given; its address goes to $KAFKA_BOOTSTRAP
+//	newtopic NAME PARTITIONS REPLICAS [KEY=VALUE]...  create a topic with settings
+//	advertise ADDRESS            start a Kafka whose only broker advertises that address, and not its own, which goes to $KAFKA_BOOTSTRAP
 //	stopkafka                    stop it; with none running, $KAFKA_BOOTSTRAP becomes an address that nobody listens on
 //	produce TOPIC KEY FILE       publish the file without its last line feed; the key - is none
 //	topic NAME                   print what is in a topic: partition, key and value, by offset
@@ -74,6 +76,8 @@ func setupScript(env *testscript.Env) error {
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
 //	field FILE NAME              print that field of each line of JSON objects
 //	sorted stdout|FILE            print its lines in order
+//	mute VARIABLE                listen and never answer; the address goes to the variable
+//	redis PASSWORD               start a Redis; its address goes to $REDIS_HOST and $REDIS_PORT
 //	env-lines NAME VALUE...      set a variable to the values, a line each
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     cmdExits,
@@ -81,6 +85,10 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"tlsdns":    cmdTLSDNS,
 	"asked":     cmdAsked,
 	"kafka":     cmdKafka,
+	"newtopic":  cmdNewTopic,
+	"advertise": cmdAdvertise,
+	"mute":      cmdMute,
+	"redis":     cmdRedis,
 	"stopkafka": cmdStopKafka,
 	"produce":   cmdProduce,
 	"topic":     cmdTopic,

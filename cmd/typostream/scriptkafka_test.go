@@ -29,8 +29,17 @@ func (k *fakeKafka) close() {
 }
 
 func cmdKafka(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, true, "kafka TOPIC[:PARTITIONS]...")
-	options := []kfake.Opt{kfake.NumBrokers(1)}
+	usage(ts, neg, true, "kafka [brokers=N] TOPIC[:PARTITIONS]...")
+	brokers := 1
+	if len(args) > 0 {
+		if number, ok := strings.CutPrefix(args[0], "brokers="); ok {
+			var err error
+			brokers, err = strconv.Atoi(number)
+			ts.Check(err)
+			args = args[1:]
+		}
+	}
+	options := []kfake.Opt{kfake.NumBrokers(brokers)}
 	for _, arg := range args {
 		topic, number, _ := strings.Cut(arg, ":")
 		partitions := 3

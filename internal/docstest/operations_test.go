@@ -181,6 +181,25 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// The table of doctor has its checks, in the order of the source.
+func TestDoctorChecks(t *testing.T) {
+	var real []string
+	for _, m := range regexp.MustCompile(`(?m)^\tcheck[A-Z]\w+ += "([a-z-]+)"$`).FindAllStringSubmatch(readDocument(t, "cmd/typostream/doctor.go"), -1) {
+		real = append(real, m[1])
+	}
+	rows := table(section(t, readDocument(t, "docs/OPERATIONS.md"), "## Doctor"))
+	for _, row := range rows {
+		if len(row) != 4 || slices.Contains(row, "") {
+			t.Errorf("row %q: want check, of, passes if and else", row)
+		}
+	}
+	documented := column(t, rows, 0)
+	sameSet(t, "OPERATIONS.md, doctor", documented, real)
+	if !slices.Equal(documented, real) {
+		t.Errorf("the document's order is %q, the source's %q", documented, real)
+	}
+}
+
 // A worker without Kafka, from its start to its end: what it serves, and the
 // lines that announce it.
 func TestWorkerServes(t *testing.T) {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/internal/store"
+	"github.com/typostream/typostream/resolver"
+)
+
+// What a disk should bear.
+const (
+	slowSync  = 50 * time.Millisecond
+	leastFree = 64 << 20
+)
+
+// examineDir does not wait for a disk that hangs, which nothing can interrupt.
+func examineDir(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
+	result := make(chan []diagnosis, 1)
+	go func() {
+		facts, err := emitter.InspectDir(s.OutputDir)
+		result <- diagnoseDir(facts, err, s)
+	}()
+	patience += 5 * time.Second // a slow disk is to be told from one that hangs
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case all := <-result:
+		return all
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return []diagnosis{{
+		checkDirectory, s.OutputDir, fail, fmt.Sprintf("the disk has not answered within %v", patience),
+		"see whether the disk or the server of a network file system hangs",
+	}}
+}
+
+func diagnoseDir(facts emitter.DirFacts, err error, s *settings) []diagnosis {
+	directory := diagnosis{checkDirectory, s.OutputDir, pass, "can be written to", ""}
+	if err != nil {
+		directory.Verdict, directory.Finding, directory.Remedy = fail, err.Error(), hint(err)
+		return []diagnosis{directory}
+	}
+	if facts.Volatile != "" {
+		directory.Verdict, directory.Finding = warn, facts.Volatile+": so do events that only the spool has"
+		directory.Remedy = "mount a volume there, or set OUTPUT_DIR to a directory on one"
+	}
+	fsync := diagnosis{checkFsync, s.OutputDir, pass, fmt.Sprintf("%s in the median, %s at most", rounded(facts.Sync), rounded(facts.SyncMax)), ""}
+	if facts.Sync > slowSync {
+		fsync.Verdict = warn
+		fsync.Remedy = fmt.Sprintf("use a faster disk: while Kafka is away, each group of events waits that long (%v is good)", slowSync)
+	}
+	all := []diagnosis{directory, fsync}
+	if facts.Free < 0 {
+		return all
+	}
+	want := s.DeadLetterBytes
+	if s.Kafka {
+		want += s.SpoolBytes
+	}
+	space := diagnosis{checkSpace, s.OutputDir, pass, inBytes(facts.Free) + " free", ""}
+	switch {
+	case facts.Free < leastFree:
+		space.Verdict, space.Remedy = fail, "free space: events that Kafka does not take have no place, and the worker stops taking seeds"
+	case facts.Free < want:
+		space.Verdict = warn
+		space.Remedy = fmt.Sprintf("free space, or lower SPOOL_MAX_BYTES and DLQ_MAX_BYTES: together they may take %s", inBytes(want))
+	}
+	return append(all, space)
+}
+
+// inBytes is a size as the options take it.
+func inBytes(n int64) string {
+	for i, unit := range []string{"GiB", "MiB", "KiB"} {
+		if size := int64(1) << (10 * (3 - i)); n >= size {
+			return fmt.Sprintf("%.1f%s", float64(n)/float64(size), unit)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// systemResolvers is what nameservers are called that nobody configured.
+const systemResolvers = "the system's"
+
+// examineNameservers returns what asks each nameserver for the canaries.
+func examineNameservers(s *settings) (func(context.Context) []diagnosis, error) {
+	names, err := readNameservers(s.Nameservers)
+	if err != nil {
+		return nil, err
+	}
+	lists := [][]string{nil}
+	if len(names) > 0 {
+		lists = lists[:0]
+		for _, name := range names {
+			lists = append(lists, []string{name})
+		}
+	}
+	var each []*resolver.Resolver // one a nameserver: a resolver tells only when none of its own is left
+	for _, list := range lists {
+		r, err := resolver.New(resolver.Config{
+			Upstreams: list, CanaryExists: s.CanaryExists, CanaryAbsent: s.CanaryAbsent, Timeout: s.DNSTimeout, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			for _, r := range each {
+				r.Close()
+			}
+			return nil, s.resolverFault(err)
+		}
+		each = append(each, r)
+	}
+	return func(ctx context.Context) []diagnosis {
+		errs := make([]error, len(each))
+		var asking sync.WaitGroup
+		for i, r := range each {
+			asking.Go(func() {
+				defer r.Close()
+				errs[i] = r.Check(ctx)
+			})
+		}
+		asking.Wait()
+		return diagnoseNameservers(names, errs)
+	}, nil
+}
+
+// diagnoseNameservers judges the nameservers by their errors. One that cannot
+// be used is left out, as long as there is another.
+func diagnoseNameservers(names []string, errs []error) []diagnosis {
+	bad := fail
+	for _, err := range errs {
+		if err == nil {
+			bad = warn
+		}
+	}
+	var all []diagnosis
+	for i, err := range errs {
+		d := diagnosis{checkNameserver, systemResolvers, pass, "answers, and tells the truth about the canaries", ""}
+		if i < len(names) {
+			d.Subject = names[i]
+		}
+		var check *resolver.CheckError
+		switch {
+		case errors.As(err, &check) && len(check.Upstreams) == 1:
+			d.Verdict, d.Finding, d.Remedy = bad, check.Upstreams[0].Reason, check.Hint()
+		case err != nil:
+			d.Verdict, d.Finding, d.Remedy = bad, err.Error(), hint(err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// examineRedis asks Redis whether it is there and takes our password. Without it
+// candidates are published again, and none is lost.
+func examineRedis(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	address := net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort))
+	redis := store.NewRedis(store.RedisConfig{Addr: address, Password: s.RedisPassword.Read})
+	begin := time.Now()
+	err := redis.Ping(ctx)
+	took := time.Since(begin)
+	if err = errors.Join(err, redis.Close()); err != nil {
+		return []diagnosis{{
+			checkRedis, address, warn, plain(err),
+			"see that Redis runs there and takes REDIS_PASSWORD; without it candidates that have not changed are published again",
+		}}
+	}
+	return []diagnosis{{checkRedis, address, pass, "answers in " + rounded(took), ""}}
+}
