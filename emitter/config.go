@@ -54,6 +54,13 @@ type KafkaConfig struct {
 	// CreateTopics lets the emitter create a missing topic: 12 partitions,
 	// replication of at most 3, min.insync.replicas 2 where that fits, 7 days.
 	CreateTopics bool
+	// EmitRate bounds the new messages a second that Emit lets in; it waits
+	// for its turn. When Close gives up waiting the limit ends, and what waits
+	// goes to the spool. Default 0: no bound.
+	EmitRate int
+	// EmitBurst is how many may come at once after a quiet time; a larger slice
+	// goes in portions of that size. Default: EmitRate, a second's worth.
+	EmitBurst int
 	// ReplayRate bounds the events a second that Run and Drain send from the
 	// spool, so that they do not crowd out new ones. Negative: no bound. Default
 	// 5,000.
@@ -123,6 +130,8 @@ func (c KafkaConfig) Validate() error {
 	rule(c.Linger >= 0, "Linger", "not negative", c.Linger)
 	rule(c.BatchBytes > 0, "BatchBytes", "positive", c.BatchBytes)
 	rule(c.QueueBytes > 0, "QueueBytes", "positive", c.QueueBytes)
+	rule(c.EmitRate >= 0, "EmitRate", "not negative", c.EmitRate)
+	rule(c.EmitBurst >= 0, "EmitBurst", "not negative", c.EmitBurst)
 	rule(slices.Contains(codecNames, c.Compression), "Compression", "none, gzip, snappy, lz4 or zstd", c.Compression)
 	rule(c.DeadLetterTopic == "" || legalTopic(c.DeadLetterTopic), "DeadLetterTopic", "a legal topic name", c.DeadLetterTopic)
 	if len(faults) > 0 {

@@ -35,6 +35,7 @@ type Kafka struct {
 	meters  meters
 	health  health
 	brk     breaker // of the whole cluster
+	pace    *pace   // of new messages
 	replays *rate.Limiter
 	copies  copies // of dead letters, on their way to their topic
 
@@ -67,6 +68,7 @@ func NewKafka(cfg KafkaConfig, spool *Spool, dead *DeadLetters) (*Kafka, error) 
 		dead:    dead,
 		meters:  newMeters(),
 		room:    semaphore.NewWeighted(int64(cfg.QueueBytes)),
+		pace:    newPace(cfg.EmitRate, cfg.EmitBurst),
 		replays: newLimit(cfg.ReplayRate),
 		topics:  map[string]*topic{},
 		gone:    make(chan struct{}),
@@ -179,12 +181,37 @@ func (k *Kafka) emit(ctx context.Context, msgs []Message) ([]item, Receipt, erro
 	}
 	c := &call{left: len(msgs), done: make(chan struct{})}
 	items := make([]item, len(msgs))
-	k.offer(ctx, c, items, msgs)
+	k.admit(ctx, c, items, msgs)
 	k.await(ctx, c, items)
 	if c.lost != nil {
 		return items, c.receipt, c.lost
 	}
 	return items, c.receipt, nil
+}
+
+// admit offers the messages at the pace that EmitRate sets.
+func (k *Kafka) admit(ctx context.Context, c *call, items []item, msgs []Message) {
+	for len(msgs) > 0 {
+		n, err := k.pace.take(ctx, k.ctx, len(msgs))
+		if err == nil {
+			err = k.offer(ctx, c, items[:n], msgs[:n])
+			items, msgs = items[n:], msgs[n:]
+		}
+		if err != nil {
+			refuse(c, items, err)
+			return
+		}
+	}
+}
+
+// refuse hands back items that are in no lane.
+func refuse(c *call, items []item, err error) {
+	for i := range items {
+		items[i].state.Store(itemTaken)
+	}
+	if len(items) > 0 {
+		c.settle(len(items), Receipt{}, err, false)
+	}
 }
 
 // await returns when every item of the call is settled.
@@ -208,8 +235,8 @@ func (k *Kafka) enter() bool {
 }
 
 // offer brings the messages to their lanes, as far as there is room and the
-// context lives.
-func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message) {
+// context lives; it refuses the others and returns why.
+func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message) error {
 	first := 0 // of those that have room and are not in their lane
 	for i := range msgs {
 		it := &items[i]
@@ -221,14 +248,12 @@ func (k *Kafka) offer(ctx context.Context, c *call, items []item, msgs []Message
 		k.enqueue(items[first:i]) // they hold room themselves
 		first = i
 		if err := k.acquire(ctx, it); err != nil {
-			for j := range items[i:] {
-				items[i+j].state.Store(itemTaken)
-			}
-			c.settle(len(items)-i, Receipt{}, err, false)
-			return
+			refuse(c, items[i:], err)
+			return err
 		}
 	}
 	k.enqueue(items[first:])
+	return nil
 }
 
 // acquire waits for what reserve and TryAcquire did not give at once.

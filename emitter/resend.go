@@ -23,7 +23,7 @@ func (k *Kafka) resend(ctx context.Context, lines []spooledLine) []Fate {
 		items[i].line, msgs[i] = &lines[i].ref, lines[i].msg
 	}
 	c := &call{left: len(lines), done: make(chan struct{})}
-	k.offer(ctx, c, items, msgs)
+	_ = k.offer(ctx, c, items, msgs) // the fates tell
 	k.await(ctx, c, items)
 	for i := range items {
 		fates[i] = items[i].fate

@@ -23,7 +23,7 @@ func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
 		Brokers: s.Brokers, Attempts: s.SendAttempts, Backoff: s.SendBackoff, CreateTopics: s.CreateTopics,
 		Compression: s.Compression, Linger: s.Linger, BatchBytes: s.BatchBytes, QueueBytes: s.QueueBytes,
 		RequestTimeout: s.RequestTimeout, DeliveryTimeout: s.DeliveryTimeout, Dial: s.Security.Dial,
-		ReplayRate: s.ReplayRate, DeadLetterTopic: s.DeadLetterTopic, Log: log,
+		EmitRate: s.EmitRate, EmitBurst: s.EmitBurst, ReplayRate: s.ReplayRate, DeadLetterTopic: s.DeadLetterTopic, Log: log,
 	}
 }
 

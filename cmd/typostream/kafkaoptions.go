@@ -86,6 +86,20 @@ func producerOptions() []option {
 	}
 }
 
+// emitRateOptions bound what a scan or a worker asks of a cluster that others use too.
+func emitRateOptions() []option {
+	return []option{
+		{
+			name: "emit-rate", env: []string{"EMIT_RATE"}, value: "0",
+			usage: "send at most `N` new events a second; then the scan waits; 0 for no bound", set: count(0, 10_000_000, func(s *settings) *int { return &s.EmitRate }),
+		},
+		{
+			name: "emit-burst", env: []string{"EMIT_BURST"}, value: "0",
+			usage: "of these at most `N` at once after a quiet time; 0 for a second's worth", set: count(0, 10_000_000, func(s *settings) *int { return &s.EmitBurst }),
+		},
+	}
+}
+
 // milliseconds accepts a bare number as Kafka does, and Go's notation.
 func milliseconds(low, high time.Duration, field func(*settings) *time.Duration) func(*settings, string, source) error {
 	return func(s *settings, value string, _ source) error {

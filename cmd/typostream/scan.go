@@ -41,7 +41,7 @@ func scanCommand(t *terminal) *cli.Command {
 		{name: "show", usage: "show the names of one `STATE`: registered, absent, unknown, or all", set: into(&f.show)},
 		{name: "all", short: "a", value: "false", toggle: true, usage: "show all records of a type instead of the first", set: intoBool(&f.records)},
 		kafkaOption("false"),
-	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, spoolOptions(), logOptions("text"))
+	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, emitRateOptions(), spoolOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "scan", Usage: "find the registered look-alikes of domains", ArgsUsage: "DOMAIN|URL...",
 		Description: `EXAMPLES:

@@ -35,6 +35,8 @@ type settings struct {
 	DeliveryTimeout time.Duration // of all attempts of a batch
 	Security        emitter.Security
 
+	EmitRate        int // new events a second; 0: no bound
+	EmitBurst       int // of them at once; 0: a second's worth
 	SpoolBytes      int64
 	ReplayRate      int    // events a second out of the spool; negative: no bound
 	DeadLetterTopic string // empty: no copies

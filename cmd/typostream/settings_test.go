@@ -36,7 +36,7 @@ func TestWrongValues(t *testing.T) {
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "ask-parent": "maybe", "dns-cache": "-1", "max-unknown": "2", "mode": "twice",
-		"spool-max-bytes": "1TB", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
+		"spool-max-bytes": "1TB", "emit-rate": "-1", "emit-burst": "many", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
 		"redis-port": "0", "dedup-ttl": "-1",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
@@ -80,7 +80,7 @@ func TestSources(t *testing.T) {
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "ask-parent": "true", "dns-cache": "5", "max-unknown": "2%", "mode": "oneshot",
-		"spool-max-bytes": "2GiB", "replay-rate": "0", "dlq-max-bytes": "1MiB",
+		"spool-max-bytes": "2GiB", "emit-rate": "7", "emit-burst": "8", "replay-rate": "0", "dlq-max-bytes": "1MiB",
 		"redis-port": "7000", "dedup-ttl": "60",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
