@@ -27,6 +27,8 @@ type Accounting struct {
 	Ambiguous int64
 	// Retries counts attempts after the first, by batch.
 	Retries int64
+	// Retried counts the batches acknowledged after such an attempt.
+	Retried int64
 	// Sessions counts the producer ids taken from Kafka.
 	Sessions int64
 }
@@ -107,6 +109,12 @@ func (l *ledger) ambiguous(n int) {
 func (l *ledger) retried() {
 	l.mu.Lock()
 	l.a.Retries++
+	l.mu.Unlock()
+}
+
+func (l *ledger) retryAcked() {
+	l.mu.Lock()
+	l.a.Retried++
 	l.mu.Unlock()
 }
 

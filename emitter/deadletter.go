@@ -85,10 +85,11 @@ type DeadLettersConfig struct {
 // torn by another's crash is closed before the next. DeadLetters is safe for
 // concurrent use.
 type DeadLetters struct {
-	cfg   DeadLettersConfig
-	j     *journal
-	count atomic.Int64
-	tee   func(letter *deadLetterLine, line []byte) // told of each letter that is on disk; may be nil
+	cfg    DeadLettersConfig
+	j      *journal
+	count  atomic.Int64
+	recent tally
+	tee    func(letter *deadLetterLine, line []byte) // told of each letter that is on disk; may be nil
 }
 
 // deadLetterFile is the name of the file.
@@ -153,6 +154,7 @@ func (d *DeadLetters) Put(ctx context.Context, l DeadLetter) error {
 		return err
 	}
 	d.count.Add(1)
+	d.recent.add()
 	if d.tee != nil {
 		d.tee(&line, b)
 	}

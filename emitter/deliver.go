@@ -88,6 +88,9 @@ func (d *delivery) run(tr *tries) verdict {
 		v := d.attempt(min(k.cfg.RequestTimeout, time.Until(tr.deadline)))
 		if v.class == classAcked {
 			d.acked(time.Since(start))
+			if tr.made > 0 {
+				k.books.retryAcked()
+			}
 			return v
 		}
 		if v.class.outcome() == unknown {
@@ -124,6 +127,7 @@ func (d *delivery) acked(after time.Duration) {
 	d.l.k.packer.release(d.wire) // a request has ended when its outcome is known
 	d.wire = nil
 	d.l.k.meters.batch(d.records, after)
+	d.l.k.recent.ack(after)
 }
 
 // doubt gives up the sequence numbers, which may be in the log: no other bytes

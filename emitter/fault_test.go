@@ -54,8 +54,11 @@ func TestFaultsThatPass(t *testing.T) {
 			}
 			r.exactly(t, testTopic, want)
 			a := r.Accounting()
-			if (a.Retries > 0) != tc.retries || a.Ambiguous != 0 || a.Sessions != max(tc.sessions, 1) {
+			if (a.Retries > 0) != tc.retries || (a.Retried > 0) != tc.retries || a.Ambiguous != 0 || a.Sessions != max(tc.sessions, 1) {
 				t.Errorf("books: %+v", a)
+			}
+			if n := r.Numbers(); n.Settled != 30 || n.Failed != 0 || n.AckP99 < n.AckP50 || n.AckP50 == 0 || n.Retries != a.Retries || n.Retried != a.Retried {
+				t.Errorf("numbers: %+v", n)
 			}
 			if tc.retries {
 				line := regexp.MustCompile(`level=WARN msg="Send failed for name10\.example \(attempt 1/3\): .*` + regexp.QuoteMeta(tc.codeText) + `.*others=9`)

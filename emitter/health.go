@@ -57,6 +57,49 @@ func (k *Kafka) Health() Health {
 	return h
 }
 
+// Numbers are the figures by which the health of an emitter can be judged.
+type Numbers struct {
+	// Settled new events got their outcome within RecentWindow. Failed of them
+	// were not acknowledged but spooled, dead-lettered or handed back; Returned
+	// of them were handed back because neither Kafka nor the disk took them.
+	Settled, Failed, Returned int64
+	// AckP50, AckP95 and AckP99 are quantiles, by batch, of the time from
+	// sending to acknowledgement within RecentWindow, at most a tenth too long;
+	// 0 if nothing was acknowledged.
+	AckP50, AckP95, AckP99 time.Duration
+	// Retries are attempts after the first, and Retried the batches that were
+	// acknowledged after some, since the start.
+	Retries, Retried int64
+	// DeadLetters were written within the last hour, by this process: refused
+	// events, unusable inputs, damaged lines of the spool.
+	DeadLetters int64
+	// Breakers are open: for all of Kafka, for topics, for partitions.
+	Breakers int
+	Spool    SpoolStats
+}
+
+// ErrorRate is the share of the settled events that failed, 0 if there are none.
+func (n *Numbers) ErrorRate() float64 {
+	if n.Settled == 0 {
+		return 0
+	}
+	return float64(n.Failed) / float64(n.Settled)
+}
+
+// Numbers returns the figures of this moment; it asks nobody.
+func (k *Kafka) Numbers() Numbers {
+	a := k.books.snapshot()
+	n := Numbers{Retries: a.Retries, Retried: a.Retried, Breakers: len(k.openBreakers())}
+	k.recent.numbers(&n)
+	if k.dead != nil {
+		n.DeadLetters = k.dead.recent.sum()
+	}
+	if k.spool != nil {
+		n.Spool = k.spool.Stats()
+	}
+	return n
+}
+
 // openBreakers names what does not take events.
 func (k *Kafka) openBreakers() []string {
 	var out []string

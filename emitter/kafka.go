@@ -33,6 +33,7 @@ type Kafka struct {
 	dead    *DeadLetters // nil: Emit returns an error instead
 	books   ledger
 	meters  meters
+	recent  recent
 	health  health
 	brk     breaker // of the whole cluster
 	pace    *pace   // of new messages
@@ -345,6 +346,7 @@ func (k *Kafka) Metrics() []prometheus.Collector {
 		&bookCollector{books: &k.books},
 		&spoolCollector{spool: k.spool},
 		k.meters.breakerGauge(k),
+		&numbersCollector{k},
 		k.copies.counter(),
 	}, k.meters.all()...)
 }

@@ -31,6 +31,7 @@ func bookMetrics() []bookMetric {
 		{d("returned_total", "Events handed back to the caller, durable nowhere."), count, func(a *Accounting) int64 { return a.Returned }},
 		{d("ambiguous_total", "Events that may be in a topic twice because an answer was lost."), count, func(a *Accounting) int64 { return a.Ambiguous }},
 		{d("retries_total", "Attempts after the first, by batch."), count, func(a *Accounting) int64 { return a.Retries }},
+		{d("retried_batches_total", "Batches acknowledged after more than one attempt."), count, func(a *Accounting) int64 { return a.Retried }},
 		{d("producer_sessions_total", "Producer ids taken from Kafka."), count, func(a *Accounting) int64 { return a.Sessions }},
 	}
 }
@@ -81,6 +82,40 @@ func (c *spoolCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.spool.Stats()
 	for _, m := range spoolMetrics() {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(s))
+	}
+}
+
+// numbersCollector shows the figures of the sliding windows.
+type numbersCollector struct{ k *Kafka }
+
+type numbersMetric struct {
+	desc  *prometheus.Desc
+	value func(*Numbers) float64
+}
+
+func numbersMetrics() []numbersMetric {
+	d := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("typostream_emit_recent_"+name, help, nil, nil)
+	}
+	return []numbersMetric{
+		{d("error_ratio", "Share of the new events settled in the last five minutes that were not acknowledged."), (*Numbers).ErrorRate},
+		{d("ack_p50_seconds", "Median time from sending a batch to its acknowledgement, of the last five minutes."), func(n *Numbers) float64 { return n.AckP50.Seconds() }},
+		{d("ack_p95_seconds", "The time that 95 % of them did not exceed."), func(n *Numbers) float64 { return n.AckP95.Seconds() }},
+		{d("ack_p99_seconds", "The time that 99 % of them did not exceed."), func(n *Numbers) float64 { return n.AckP99.Seconds() }},
+		{d("dead_letters", "Dead letters written in the last hour, inputs too."), func(n *Numbers) float64 { return float64(n.DeadLetters) }},
+	}
+}
+
+func (c *numbersCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range numbersMetrics() {
+		ch <- m.desc
+	}
+}
+
+func (c *numbersCollector) Collect(ch chan<- prometheus.Metric) {
+	n := c.k.Numbers()
+	for _, m := range numbersMetrics() {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(&n))
 	}
 }
 

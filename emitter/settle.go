@@ -8,6 +8,7 @@ func (k *Kafka) store(items []*item, ambiguous bool, cause error) {
 	k.finish(spooled, Receipt{}, cause, ambiguous)
 	k.finish(copies, Receipt{}, cause, ambiguous)
 	if k.spool == nil {
+		k.recent.gaveBack(len(fresh))
 		k.finish(fresh, Receipt{}, cause, ambiguous)
 		return
 	}
@@ -30,6 +31,7 @@ func (k *Kafka) spoolItems(items []*item, ambiguous bool, cause error) (refs []l
 	if err != nil {
 		k.cfg.Log.Error("the spool cannot take events, they are handed back to the caller",
 			"events", len(items), "cause", err)
+		k.recent.gaveBack(len(items))
 		k.finish(items, Receipt{}, &SpoolError{Kafka: cause, Err: err}, ambiguous)
 		return nil, false
 	}
@@ -47,6 +49,7 @@ func (k *Kafka) finish(items []*item, r Receipt, err error, ambiguous bool) {
 	fresh, spooled, copies := sortItems(items)
 	if err == nil {
 		k.books.settle(one.times(len(fresh)))
+		k.recent.outcome(len(fresh), one.Acked > 0)
 		if len(spooled) > 0 {
 			k.books.replayed(one.times(len(spooled)))
 			k.spool.done(refsOf(spooled))

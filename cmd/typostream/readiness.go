@@ -15,12 +15,13 @@ import (
 // serve answers HTTP, watches Kafka and replays the spool until the function that it returns is
 // called, through the drain too. The end of ctx makes /readyz say that the
 // worker is stopping.
-func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func() error) {
+func (w *workerRun) serve(ctx context.Context, server *httpd.Server, checks []httpd.Check) (stop func() error) {
 	undrain := context.AfterFunc(ctx, server.Drain)
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Run(serving) }()
 	var watch sync.WaitGroup
+	watch.Go(func() { w.watchHealth(serving, checks) })
 	if w.kafka != nil {
 		watch.Go(func() { w.watchKafka(serving) })
 		watch.Go(func() { w.ensureTopics(serving) })
@@ -37,15 +38,19 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server) (stop func(
 	}
 }
 
-// details are the books, for /readyz?verbose: accepted = acked + spooled +
-// dead_lettered + in_flight, at one moment.
+// details are for /readyz?verbose: health with its figures, and the books:
+// accepted = acked + spooled + dead_lettered + in_flight, at one moment.
 func (w *workerRun) details() any {
-	a := w.emitter.Accounting()
+	f := w.figures()
+	a := f.accounting
 	return map[string]any{"events": map[string]int64{
 		"accepted": a.Accepted, "acked": a.Acked, "spooled": a.Spooled, "dead_lettered": a.DeadLettered, "in_flight": a.InFlight,
 		"returned": a.Returned, "replayed": a.Replayed, "ambiguous": a.Ambiguous,
-	}}
+	}, "health": w.health.Report(), "numbers": f.details()}
 }
+
+// consumerCheck is the name of the check of the consumer group.
+const consumerCheck = "kafka_consumer"
 
 // checks are what /readyz looks at. Kafka away is no reason to be taken out of
 // service: events go to the spool.
@@ -54,7 +59,7 @@ func (w *workerRun) checks() []httpd.Check {
 		if problem := w.resolverProblem.Load(); problem != nil {
 			return *problem
 		}
-		return errors.New("no resolver has answered yet")
+		return unasked("no resolver has answered yet")
 	}}}
 	if w.kafka != nil {
 		checks = append(checks, httpd.Check{Name: "kafka_producer", Problem: w.producerProblem})
@@ -63,17 +68,22 @@ func (w *workerRun) checks() []httpd.Check {
 		checks = append(checks, httpd.Check{Name: "store", Problem: w.known.dedup.Problem})
 	}
 	if w.intake != nil {
-		checks = append(checks, httpd.Check{Name: "kafka_consumer", Problem: w.intake.Unready})
+		checks = append(checks, httpd.Check{Name: consumerCheck, Problem: w.intake.Unready})
 	}
 	return checks
 }
+
+// unasked is said of a thing before anything is known of it: no reason for an alarm.
+type unasked string
+
+func (u unasked) Error() string { return string(u) }
 
 // producerProblem is why events do not reach Kafka, as far as is known.
 func (w *workerRun) producerProblem() error {
 	health := w.kafka.Health()
 	switch {
 	case !health.Known:
-		return errors.New("not asked yet")
+		return unasked("not asked yet")
 	case !health.Reachable:
 		return health.Cause
 	case len(health.Problems) > 0:

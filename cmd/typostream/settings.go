@@ -71,6 +71,9 @@ type settings struct {
 	Budget     int // names of a run; 0: no budget
 	Country    string
 
+	Limits  limits // of health
+	Webhook string // told of changes of health; a secret
+
 	Oneshot      bool
 	ReadCSV      bool
 	Track        pipeline.Tracking
@@ -243,17 +246,28 @@ func setRetries(s *settings, value string, from source) error {
 	return nil
 }
 
-func setMaxUnknown(s *settings, value string, _ source) error {
+func setMaxUnknown(s *settings, value string, from source) error {
+	return share(func(s *settings) *float64 { return &s.MaxUnknown })(s, value, from)
+}
+
+// share takes a part of 1, or a percentage.
+func share(field func(*settings) *float64) func(*settings, string, source) error {
+	return func(s *settings, value string, _ source) (err error) {
+		*field(s), err = parseShare(value)
+		return err
+	}
+}
+
+func parseShare(value string) (float64, error) {
 	number, percent := strings.CutSuffix(strings.TrimSpace(value), "%")
 	share, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if percent {
 		share /= 100
 	}
 	if err != nil || !(share >= 0 && share <= 1) {
-		return errors.New("must be a share such as 1% or 0.01")
+		return 0, errors.New("must be a share such as 1% or 0.01")
 	}
-	s.MaxUnknown = share
-	return nil
+	return share, nil
 }
 
 func setTracking(s *settings, value string, _ source) error {

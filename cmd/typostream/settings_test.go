@@ -36,13 +36,15 @@ func TestWrongValues(t *testing.T) {
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
 		"security-protocol": "TLS", "sasl-mechanism": "GSSAPI",
 		"threads": "0", "dns-timeout": "1h", "dns-retries": "-1", "qps": "-1", "ask-parent": "maybe", "dns-cache": "-1", "max-unknown": "2", "mode": "twice",
-		"spool-max-bytes": "1TB", "emit-rate": "-1", "emit-burst": "many", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
+		"spool-max-bytes": "1TB", "health-error-rate": "101%", "health-ack-p99": "-1s", "health-dead-letters": "-1", "health-memory": "much",
+		"emit-rate": "-1", "emit-burst": "many", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
 		"redis-port": "0", "dedup-ttl": "-1",
 		"http-addr": "8080", "shutdown-timeout": "-1s", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
 	free := []string{
 		"retry-attempts", "fuzz-src", "nameservers", "canary-exists", "canary-absent", "output-dir", "seeds", "dict-dir", "allow", "redis-host", "redis-password", "redis-password-file", "state-dir", "geolite2-mmdb",
+		"alert-webhook-url", // wrong ones are in TestSecretsAreNotPrinted
 		"sasl-username", "sasl-username-file", "sasl-password", "sasl-password-file", "ssl-ca-file", "ssl-cert-file", "ssl-key-file",
 	}
 	for _, o := range workerCatalogue() {
@@ -80,7 +82,8 @@ func TestSources(t *testing.T) {
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
 		"threads": "600", "dns-timeout": "2s", "dns-retries": "2", "qps": "500", "ask-parent": "true", "dns-cache": "5", "max-unknown": "2%", "mode": "oneshot",
-		"spool-max-bytes": "2GiB", "emit-rate": "7", "emit-burst": "8", "replay-rate": "0", "dlq-max-bytes": "1MiB",
+		"spool-max-bytes": "2GiB", "health-error-rate": "7%", "health-ack-p99": "7s", "health-dead-letters": "7", "health-memory": "7%", "alert-webhook-url": "https://x/y",
+		"emit-rate": "7", "emit-burst": "8", "replay-rate": "0", "dlq-max-bytes": "1MiB",
 		"redis-port": "7000", "dedup-ttl": "60",
 		"http-addr": ":1", "shutdown-timeout": "2s", "log-level": "debug", "log-format": "text",
 	}
@@ -188,6 +191,12 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		_, stdout, stderr := runWith(t, env, args...)
 		if strings.Contains(stdout+stderr, "hunter2") || stdout+stderr == "" {
 			t.Errorf("%v: %s%s", args, stdout, stderr)
+		}
+	}
+	for _, value := range []string{"hunter2", "ftp://x/hunter2"} {
+		code, stdout, stderr := runWith(t, map[string]string{"ALERT_WEBHOOK_URL": value}, "config")
+		if code != exitUsage || stdout != "" || strings.Contains(stderr, "hunter2") || !strings.HasPrefix(stderr, "typostream: error: ALERT_WEBHOOK_URL: must ") {
+			t.Errorf("%q: %d %s%s", value, code, stdout, stderr)
 		}
 	}
 	secret.set = count(1, 2, func(s *settings) *int { return &s.Threads })

@@ -15,6 +15,7 @@ import (
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/internal/health"
 	"github.com/typostream/typostream/internal/httpd"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
@@ -82,11 +83,16 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	w.registry.MustRegister(w.metrics.Collectors()...)
 	w.registry.MustRegister(w.emitter.Metrics()...)
-	server, err := httpd.Listen(s.HTTPAddr, w.registry, w.checks(), w.details, log)
+	if err := w.openHealth(); err != nil {
+		return err
+	}
+	checks := w.checks()
+	shown := append(checks[:len(checks):len(checks)], httpd.Check{Name: "health", Problem: w.healthProblem})
+	server, err := httpd.Listen(s.HTTPAddr, w.registry, shown, w.details, log)
 	if err != nil {
 		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
 	}
-	stopServing := w.serve(ctx, server)
+	stopServing := w.serve(ctx, server, checks)
 	defer func() {
 		if e := stopServing(); e != nil && err == nil {
 			err = e
@@ -115,6 +121,10 @@ type workerRun struct {
 	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
 	registry *prometheus.Registry
+
+	health      *health.Watch
+	webhook     *health.Webhook // nil: nobody is told
+	memoryLimit int64           // 0: none
 
 	resolverProblem atomic.Pointer[error] // what the watch found out last; nil before the resolver is open
 }
