@@ -168,9 +168,10 @@ func (w *Worker) report(seed Seed, s Summary) {
 	w.Log.Info(fmt.Sprintf("Completed %s: %d unique variants emitted", seed.FQDN, s.Candidates), attrs...)
 	switch r := s.Receipt; {
 	case r.Spooled+r.DeadLettered == 0:
-		w.Log.Info(fmt.Sprintf("All %d variants %s successfully", s.Candidates, w.Sent), "seed", seed.FQDN, "records", r.Acked)
+		w.Log.Info(fmt.Sprintf("All %d variants %s successfully", s.Candidates, w.Sent), "seed", seed.FQDN, "accepted", r.Acked, "acked", r.Acked)
 	default:
 		w.Log.Warn(fmt.Sprintf("%d of %d records %s, %d spooled, %d dead-lettered",
-			r.Acked, r.Acked+r.Spooled+r.DeadLettered, w.Sent, r.Spooled, r.DeadLettered), "seed", seed.FQDN)
+			r.Acked, r.Total(), w.Sent, r.Spooled, r.DeadLettered), "seed", seed.FQDN,
+			"accepted", r.Total(), "acked", r.Acked, "spooled", r.Spooled, "dead_lettered", r.DeadLettered, "in_flight", 0)
 	}
 }

@@ -280,15 +280,19 @@ func (w *workerRun) giveUp() {
 	}
 }
 
-// reportEnd logs the accounts of the whole run; a figure of trouble is named
-// only where there is some.
+// reportEnd logs the accounts of the whole run, the events in all their states:
+// accepted = acked + spooled + dead_lettered + in_flight. Of the other figures
+// those of trouble are named only where there is some.
 func (w *workerRun) reportEnd(total pipeline.Summary) {
 	a := w.emitter.Accounting()
-	attrs := []any{"generated", total.Generated, "registered", total.Registered, "absent", total.Absent, "accepted", a.Accepted, "acked", a.Acked}
+	attrs := []any{
+		"generated", total.Generated, "registered", total.Registered, "absent", total.Absent,
+		"accepted", a.Accepted, "acked", a.Acked, "spooled", a.Spooled, "dead_lettered", a.DeadLettered, "in_flight", a.InFlight,
+	}
 	for _, trouble := range []struct {
 		name  string
 		count int64
-	}{{"unknown", int64(total.Unknown)}, {"allowed", int64(total.Allowed)}, {"replayed", a.Replayed}, {"spooled", a.Spooled}, {"dead_lettered", a.DeadLettered}, {"in_flight", a.InFlight}} {
+	}{{"unknown", int64(total.Unknown)}, {"allowed", int64(total.Allowed)}, {"replayed", a.Replayed}, {"returned", a.Returned}, {"ambiguous", a.Ambiguous}} {
 		if trouble.count > 0 {
 			attrs = append(attrs, trouble.name, trouble.count)
 		}
