@@ -9,10 +9,10 @@ TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl ty
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: bin/typostream ## build bin/typostream, one static binary
 
@@ -22,6 +22,9 @@ bin/typostream: FORCE
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process
 	$(GO) run ./internal/demo
+
+demo-reliability: ## a worker while leaders move, brokers go and come back, and a record is refused
+	$(GO) run ./internal/demo reliability
 
 test: ## go vet and all tests; no Java, and no network but for the Go modules
 	$(GO) vet ./...

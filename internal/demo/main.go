@@ -1,6 +1,7 @@
 // Command demo shows typostream at work on a machine with nothing but Go: it
 // starts a DNS server and a Kafka broker inside its own process, builds the
-// real binary, runs it against both, and reads back what was delivered.
+// real binary, runs it against both, and reads back what was delivered. With
+// the argument "reliability" it lets Kafka fail meanwhile.
 package main
 
 import (
@@ -37,7 +38,11 @@ var seeds = []string{"my-bank.co.uk", "münchen.de"}
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout, os.Stderr); err != nil {
+	show := run
+	if len(os.Args) > 1 && os.Args[1] == "reliability" {
+		show = reliability
+	}
+	if err := show(ctx, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: error:", err)
 		os.Exit(1)
 	}
