@@ -82,10 +82,11 @@ type answerLine struct {
 	CNAME  []string `json:"cname,omitempty"`
 	SOA    []string `json:"soa,omitempty"`
 
-	Wildcard bool     `json:"wildcard,omitempty"`
-	Disputed string   `json:"disputed,omitempty"`
-	Tags     []string `json:"tags,omitempty"`
-	Server   string   `json:"server"`
+	Wildcard   bool     `json:"wildcard,omitempty"`
+	Disputed   string   `json:"disputed,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
+	Incomplete []string `json:"incomplete,omitempty"` // types that no server gave an answer for
+	Server     string   `json:"server"`
 }
 
 func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Resolver, names *nameReader, w *promptWriter) error {
@@ -102,7 +103,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		line, err := json.Marshal(&answerLine{
 			Name: a.Name, State: a.State.String(), RCode: a.RCode, Reason: a.Reason,
 			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA, Server: a.Server,
-			Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(),
+			Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete,
 		})
 		if err != nil {
 			return err
