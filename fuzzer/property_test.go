@@ -230,10 +230,13 @@ func TestConcurrentStreams(t *testing.T) {
 }
 
 func FuzzParseSeed(f *testing.F) {
-	for _, input := range []string{"example.com", "https://u:p@münchen.de:8080/x?y#z", "[::1]:80", "xn--zz.com", "a..b", "co.uk", "1.2.3.4", "web.app", "\xff"} {
+	for _, input := range []string{"example.com", "https://u:p@münchen.de:8080/x?y#z", "[::1]:80", "xn--zz.com", "a..b", "co.uk", "1.2.3.4", "web.app", "\xff", "a-b.com", "-a.com", "a.0xab", "1.2.com", "a.c0m", "A.com", "a..com"} {
 		f.Add(input)
 	}
 	f.Fuzz(func(t *testing.T, input string) {
+		if whole, bad := normalize(input, false); isNormal(input) && (bad != nil || whole != input) {
+			t.Fatalf("%q: taken for normal, but it is %q, %v", input, whole, bad)
+		}
 		if name, err := NormalizeFQDN(input); err == nil {
 			if again, err := NormalizeFQDN(name); err != nil || again != name {
 				t.Fatalf("%q: %q, then %q, %v", input, name, again, err)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"pgregory.net/rapid"
 )
 
 func TestParseSeed(t *testing.T) {
@@ -147,5 +149,19 @@ func TestNormalizeFQDN(t *testing.T) {
 		if refused != nil && refused.Hint() == "" {
 			t.Errorf("%q: no hint", input)
 		}
+	}
+}
+
+// What isNormal lets pass is not looked at again.
+func TestIsNormal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching(`[a-z0-9.-]{0,12}\.?[a-z0-9-]{0,66}\.[a-z0-9]{0,4}`).Draw(t, "name")
+		whole, bad := normalize(name, false)
+		if isNormal(name) && (bad != nil || whole != name) {
+			t.Errorf("%q: %q, %v", name, whole, bad)
+		}
+	})
+	if !isNormal("my-bank.co.uk") || !isNormal("xn--mnchen-3ya.de") {
+		t.Error("a plain name is not taken for normal")
 	}
 }

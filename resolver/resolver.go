@@ -96,12 +96,13 @@ func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
 	if !ok || fqdn == "." {
 		return Answer{Name: name, Reason: ReasonInvalidName}, nil
 	}
-	find := func(ctx context.Context) (Answer, time.Duration, error) { return r.find(ctx, fqdn) }
 	if r.cfg.CacheEntries == 0 {
-		a, _, err := find(ctx)
+		a, _, err := r.find(ctx, fqdn)
 		return a, err
 	}
-	return r.cache.resolve(ctx, strings.TrimSuffix(fqdn, "."), find)
+	return r.cache.resolve(ctx, strings.TrimSuffix(fqdn, "."), func(ctx context.Context) (Answer, time.Duration, error) {
+		return r.find(ctx, fqdn)
+	})
 }
 
 // find finds out everything about a canonical name, and for how long that may

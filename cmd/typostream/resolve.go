@@ -92,6 +92,8 @@ type answerLine struct {
 func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Resolver, names *nameReader, w *promptWriter) error {
 	begun := time.Now()
 	asked, found, unknown := 0, 0, 0
+	out := json.NewEncoder(w)
+	var line answerLine // one for all: they are written in turn
 	err := resolver.Each(ctx, r, names.all(), func(name string) string { return name }, func(name string, a resolver.Answer) error {
 		asked++
 		switch a.State {
@@ -100,16 +102,12 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		case resolver.Unknown:
 			unknown++
 		}
-		line, err := json.Marshal(&answerLine{
+		line = answerLine{
 			Name: a.Name, State: a.State.String(), RCode: a.RCode, Reason: a.Reason,
 			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA, Server: a.Server,
 			Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete,
-		})
-		if err != nil {
-			return err
 		}
-		_, err = w.Write(append(line, '\n'))
-		return err
+		return out.Encode(&line) // with its end, in one write
 	})
 	tally := &names.tally
 	if err == nil {
@@ -119,12 +117,12 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		return err
 	}
 	p := progress{queries: r.Stats().Queries, elapsed: time.Since(begun)}
-	line := fmt.Sprintf("%s: %d registered, %d absent, %d unknown; %.1f s, %.0f qps",
+	report := fmt.Sprintf("%s: %d registered, %d absent, %d unknown; %.1f s, %.0f qps",
 		plural(asked, "name"), found, asked-found-unknown, unknown, p.elapsed.Seconds(), p.rate())
 	if tally.bad > 0 {
-		line += fmt.Sprintf("; %s refused", plural(tally.bad, "line"))
+		report += fmt.Sprintf("; %s refused", plural(tally.bad, "line"))
 	}
-	t.say("%s", line)
+	t.say("%s", report)
 	if err != nil {
 		return err
 	}
