@@ -14,6 +14,8 @@ import (
 
 const (
 	receiveBatch = 64
+	mergedBatch  = 16      // likewise, of messages that may be many datagrams
+	maxMerged    = 1 << 16 // bytes in one such message
 	maxSegments  = 64      // UDP_MAX_SEGMENTS of older kernels
 	maxSegmented = 1 << 15 // bytes in one message to the kernel; the limit is 65,507
 )
@@ -41,12 +43,14 @@ type mmsghdr struct {
 }
 
 // batchWire moves many datagrams in a system call: recvmmsg(2), sendmmsg(2),
-// and packets of one length as one message that the kernel cuts (UDP_SEGMENT).
+// and datagrams of one length as one message that the kernel cuts (UDP_SEGMENT)
+// or has put together (UDP_GRO).
 type batchWire struct {
 	conn   *net.UDPConn
 	raw    syscall.RawConn
 	wiring *wiring
 	room   int
+	merged bool // the kernel hands over datagrams of one length as one (UDP_GRO)
 	drops  atomic.Uint64
 
 	// For send.
@@ -64,8 +68,9 @@ type batchWire struct {
 type cursor struct{ bin, offset int }
 
 var (
-	segmentSpace  = unix.CmsgSpace(2)
-	overflowSpace = unix.CmsgSpace(4)
+	segmentSpace = unix.CmsgSpace(2)
+	numberSpace  = unix.CmsgSpace(4)
+	controlSpace = 2 * numberSpace // the length of merged datagrams, the count of drops
 )
 
 func (w *wiring) dialBatch(addr netip.AddrPort) (wire, error) {
@@ -101,6 +106,7 @@ func (w *wiring) dialBatch(addr netip.AddrPort) (wire, error) {
 		if _, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
 			w.segmentOff.Store(true) // before Linux 4.18
 		}
+		b.merged = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil // from Linux 5.0 on
 	})
 	if err != nil {
 		conn.Close()
@@ -207,23 +213,14 @@ func (w *batchWire) flush(n int) error {
 }
 
 func (w *batchWire) receive(deliver func([][]byte), failed func(error)) {
-	messages := make([]mmsghdr, receiveBatch)
-	vectors := make([]unix.Iovec, receiveBatch)
-	memory := make([]byte, receiveBatch*maxDatagram)
-	batch := make([][]byte, 0, receiveBatch)
-	control := make([]byte, overflowSpace)
-	for i := range messages {
-		vectors[i].Base = &memory[i*maxDatagram]
-		vectors[i].SetLen(maxDatagram)
-		messages[i].hdr.Iov = &vectors[i]
-		messages[i].hdr.SetIovlen(1)
-	}
-	messages[0].hdr.Control = &control[0] // the count of drops, once a batch
+	in := newInbox(w.merged)
 	var n int
 	var errno syscall.Errno
 	read := func(fd uintptr) bool {
-		messages[0].hdr.SetControllen(overflowSpace)
-		got, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&messages[0])), receiveBatch, unix.MSG_DONTWAIT, 0, 0)
+		for i := range in.messages {
+			in.messages[i].hdr.SetControllen(controlSpace)
+		}
+		got, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.messages[0])), uintptr(len(in.messages)), unix.MSG_DONTWAIT, 0, 0)
 		n, errno = int(got), e
 		return e != unix.EAGAIN
 	}
@@ -234,12 +231,7 @@ func (w *batchWire) receive(deliver func([][]byte), failed func(error)) {
 		switch errno {
 		case 0:
 			row = 0
-			batch = batch[:0]
-			for i := range messages[:n] {
-				batch = append(batch, memory[i*maxDatagram:][:messages[i].n])
-			}
-			w.noteDrops(control, &messages[0].hdr)
-			deliver(batch)
+			deliver(in.open(n, &w.drops))
 		case unix.EINTR:
 		default:
 			failed(errno)
@@ -248,13 +240,61 @@ func (w *batchWire) receive(deliver func([][]byte), failed func(error)) {
 	}
 }
 
-// noteDrops reads the control message that SO_RXQ_OVFL adds once there were any.
-func (w *batchWire) noteDrops(control []byte, hdr *unix.Msghdr) {
-	if int(hdr.Controllen) < overflowSpace {
-		return
+// inbox is where a system call puts what it receives.
+type inbox struct {
+	messages []mmsghdr
+	vectors  []unix.Iovec
+	controls []byte
+	memory   []byte
+	room     int // for one message, in bytes
+	batch    [][]byte
+}
+
+// newInbox has room for merged datagrams, which are up to 64 KiB together, or
+// for single ones.
+func newInbox(merged bool) *inbox {
+	n, room := receiveBatch, maxDatagram
+	if merged {
+		n, room = mergedBatch, maxMerged
 	}
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
-	if header.Level == unix.SOL_SOCKET && header.Type == unix.SO_RXQ_OVFL {
-		w.drops.Store(uint64(binary.NativeEndian.Uint32(control[unix.CmsgLen(0):])))
+	in := &inbox{
+		messages: make([]mmsghdr, n), vectors: make([]unix.Iovec, n), controls: make([]byte, n*controlSpace),
+		memory: make([]byte, n*room), room: room,
 	}
+	for i := range in.messages {
+		in.vectors[i].Base = &in.memory[i*room]
+		in.vectors[i].SetLen(room)
+		in.messages[i].hdr.Iov = &in.vectors[i]
+		in.messages[i].hdr.SetIovlen(1)
+		in.messages[i].hdr.Control = &in.controls[i*controlSpace]
+	}
+	return in
+}
+
+// open returns the datagrams of the first n messages, valid until the next
+// system call, and stores how many were dropped, if the kernel says so.
+func (in *inbox) open(n int, drops *atomic.Uint64) [][]byte {
+	in.batch = in.batch[:0]
+	for i := range in.messages[:n] {
+		m := &in.messages[i]
+		b := in.memory[i*in.room:][:m.n]
+		each := len(b)
+		for control := in.controls[i*controlSpace:][:m.hdr.Controllen]; len(control) >= unix.SizeofCmsghdr; {
+			header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+			value := binary.NativeEndian.Uint32(control[unix.CmsgLen(0):])
+			switch {
+			case header.Level == unix.SOL_UDP && header.Type == unix.UDP_GRO:
+				each = max(int(value), 1)
+			case header.Level == unix.SOL_SOCKET && header.Type == unix.SO_RXQ_OVFL:
+				drops.Store(uint64(value))
+			}
+			control = control[min(numberSpace, len(control)):] // each holds one number of 32 bits
+		}
+		for len(b) > each {
+			in.batch = append(in.batch, b[:each])
+			b = b[each:]
+		}
+		in.batch = append(in.batch, b)
+	}
+	return in.batch
 }
