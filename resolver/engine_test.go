@@ -119,7 +119,7 @@ func FuzzDatagram(f *testing.F) {
 		if err := q.set(askedName, TypeMX, true); err != nil {
 			t.Fatal(err)
 		}
-		q.ctx, q.mixed = t.Context(), true
+		q.ctx, q.box, q.mixed = t.Context(), newMailbox(), true
 		fl.mu.Lock()
 		fl.fresh.push(q)
 		fl.launch(q, fl.sockets[0], fl.tick())
@@ -131,13 +131,14 @@ func FuzzDatagram(f *testing.F) {
 			copy(b, q.packet[:2])
 		}
 		fl.deliver(fl.sockets[1], [][]byte{b})
-		if len(q.own) > 0 {
+		if len(q.box.events) > 0 {
 			t.Fatal("accepted on another socket")
 		}
 		fl.deliver(fl.sockets[0], [][]byte{b})
 		repeats := len(b) >= q.end && string(b[headerLen:q.end]) == string(q.packet[headerLen:q.end])
 		select {
-		case e := <-q.own:
+		case <-q.box.wake:
+			e := q.box.take()
 			bare := len(b) == headerLen
 			switch {
 			case e.err == nil && !repeats && !bare:

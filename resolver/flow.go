@@ -98,7 +98,7 @@ func (f *flow) start(q *query) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		q.events <- event{q, errUnreachable}
+		q.box.put(event{q, errUnreachable})
 		return
 	}
 	q.strange, q.late = 0, false
@@ -118,21 +118,6 @@ func (f *flow) cancel(q *query) {
 	if q.in != nil {
 		f.remove(q)
 		f.wakeWriter()
-	}
-}
-
-// redirect sends what becomes of q elsewhere, what is not yet read included.
-func (f *flow) redirect(q *query, events chan event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	q.events = events
-	for {
-		select {
-		case e := <-q.own:
-			events <- e
-		default:
-			return
-		}
 	}
 }
 
@@ -167,7 +152,7 @@ func (f *flow) remove(q *query) {
 // cancel has the last word.
 func (f *flow) end(q *query, err error) {
 	f.remove(q)
-	q.events <- event{q, err}
+	q.box.put(event{q, err})
 }
 
 // write sends what is in line.
@@ -374,7 +359,7 @@ func (f *flow) miss(q *query, now time.Duration) {
 	f.meter.inFlight.Add(-1)
 	f.meter.timeouts.Add(1)
 	f.window.lost(now, q.sent, f.rto.srtt, f.rto.rto)
-	q.events <- event{q, errTimeout}
+	q.box.put(event{q, errTimeout})
 }
 
 // sweepLine ends waiting in line when it has no end: the server is silent, and

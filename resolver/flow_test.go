@@ -60,7 +60,7 @@ func launchAll(t *testing.T, f *flow, n int) []*query {
 		if err := q.set("a.in.", TypeNS, true); err != nil {
 			t.Fatal(err)
 		}
-		q.ctx, q.mixed = t.Context(), true
+		q.ctx, q.box, q.mixed = t.Context(), newMailbox(), true
 		f.fresh.push(q)
 		f.launch(q, f.sockets[0], f.now)
 		queries = append(queries, q)

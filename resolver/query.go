@@ -32,11 +32,9 @@ type query struct {
 	edns     bool
 	streamed bool // over a connection
 
-	// events gets the query when its err has become known: nil for an answer,
-	// errTimeout when it is overdue. An answer may still follow errTimeout.
-	events chan event
-	own    chan event // room for the events of one try
-	older  *query     // the try of the same question before
+	asker *inquiry // the question that it is a try of
+	box   *mailbox // gets what becomes of it
+	older *query   // the try of the same question before
 
 	in         *queue // of the flow; nil when not in it
 	prev, next *query
@@ -47,33 +45,15 @@ type query struct {
 	late       bool // overdue
 }
 
-// event is what became of a try.
-type event struct {
-	q   *query
-	err error
-}
-
 func newQuery() *query {
-	own := make(chan event, 2)
-	return &query{packet: make([]byte, 0, maxPacket), answer: make([]byte, 0, 512), own: own, events: own}
+	return &query{packet: make([]byte, 0, maxPacket), answer: make([]byte, 0, 512)}
 }
 
 // set makes q the query for name, canonical with a trailing dot.
 func (q *query) set(name string, t Type, edns bool) (err error) {
-	q.kind, q.try, q.patience, q.fixed, q.mixed, q.events = t, 0, 0, false, false, q.own
+	q.kind, q.try, q.patience, q.fixed, q.mixed = t, 0, 0, false, false
 	q.packet, q.end, err = packQuery(q.packet, name, t, edns)
 	return err
-}
-
-// drain empties the events of q, which has left the flow.
-func (q *query) drain() {
-	for {
-		select {
-		case <-q.own:
-		default:
-			return
-		}
-	}
 }
 
 // queue is a list of queries, each in one at most.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sync/errgroup"
 )
 
 // ErrClosed is returned by a Resolver after Close.
@@ -25,6 +24,7 @@ type Resolver struct {
 	active   atomic.Pointer[[]*upstream] // all, less those that Check left out
 	turn     atomic.Uint32
 	queries  sync.Pool
+	talks    sync.Pool
 	pace     *pace
 	wiring   wiring
 	findings *findings
@@ -55,6 +55,7 @@ func New(cfg Config) (*Resolver, error) {
 		start:   time.Now(),
 		pace:    newPace(set.QPS),
 	}
+	r.talks.New = func() any { return newTalk(r) }
 	r.watch = &sweeper{wake: make(chan struct{}, 1), running: &r.running}
 	r.life, r.end = context.WithCancel(context.Background())
 	for _, e := range set.endpoints {
@@ -107,9 +108,8 @@ func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
 
 // find finds out everything about a canonical name, and for how long that may
 // be kept.
-func (r *Resolver) find(ctx context.Context, fqdn string) (Answer, time.Duration, error) {
-	a, keep, err := r.look(ctx, fqdn)
-	if err != nil {
+func (r *Resolver) find(ctx context.Context, fqdn string) (a Answer, keep time.Duration, err error) {
+	if keep, err = r.look(ctx, fqdn, &a); err != nil {
 		return Answer{}, 0, err
 	}
 	switch {
@@ -129,19 +129,16 @@ func (r *Resolver) find(ctx context.Context, fqdn string) (Answer, time.Duration
 	return a, keep, nil
 }
 
-// look asks for every type and takes the answers as they are.
-func (r *Resolver) look(ctx context.Context, fqdn string) (Answer, time.Duration, error) {
-	first, err := r.ask(ctx, fqdn, r.cfg.Types[0])
-	if err != nil {
-		return Answer{}, 0, err
+// look asks for every type and puts the answers into a as they are.
+func (r *Resolver) look(ctx context.Context, fqdn string, a *Answer) (keep time.Duration, err error) {
+	k := r.talks.Get().(*talk)
+	defer r.talks.Put(k)
+	if err := k.ask(ctx, fqdn, r.cfg.Types[:1]); err != nil {
+		return 0, err
 	}
-	a := Answer{
-		Name:   strings.TrimSuffix(fqdn, "."),
-		RCode:  rcodeName(first.rcode),
-		Reason: first.reason,
-		Server: first.server,
-	}
-	a.add(r.cfg.Types[0], &first)
+	first := &k.asked[0].out
+	a.Name, a.RCode, a.Reason, a.Server = strings.TrimSuffix(fqdn, "."), rcodeName(first.rcode), first.reason, first.server
+	a.add(r.cfg.Types[0], first)
 	ttl := first.ttl
 	switch {
 	case first.rcode == dns.RcodeNameError && first.alias:
@@ -152,9 +149,9 @@ func (r *Resolver) look(ctx context.Context, fqdn string) (Answer, time.Duration
 		a.State, a.Reason = Absent, ReasonNXDomain
 	case first.rcode == dns.RcodeSuccess:
 		a.State = Registered
-		others, err := r.complete(ctx, fqdn, &a)
+		others, err := k.complete(ctx, fqdn, a)
 		if err != nil {
-			return Answer{}, 0, err
+			return 0, err
 		}
 		if ttl = min(ttl, others); len(a.Incomplete) > 0 {
 			ttl = 0 // better luck next time
@@ -162,29 +159,21 @@ func (r *Resolver) look(ctx context.Context, fqdn string) (Answer, time.Duration
 			a.Reason = ReasonNoData
 		}
 	}
-	return a, time.Duration(ttl) * time.Second, nil
+	return time.Duration(ttl) * time.Second, nil
 }
 
 // complete asks the types after the first and adds what they bring. It returns
 // the least TTL of them.
-func (r *Resolver) complete(ctx context.Context, fqdn string, a *Answer) (uint32, error) {
-	rest := r.cfg.Types[1:]
-	outs := make([]outcome, len(rest))
-	var group errgroup.Group
-	for i, t := range rest {
-		group.Go(func() (err error) {
-			outs[i], err = r.ask(ctx, fqdn, t)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+func (k *talk) complete(ctx context.Context, fqdn string, a *Answer) (uint32, error) {
+	rest := k.r.cfg.Types[1:]
+	if err := k.ask(ctx, fqdn, rest); err != nil {
 		return 0, err
 	}
 	ttl := uint32(math.MaxUint32)
 	for i, t := range rest {
-		if settled(outs[i].rcode) {
-			a.add(t, &outs[i])
-			ttl = min(ttl, outs[i].ttl)
+		if out := &k.asked[i].out; settled(out.rcode) {
+			a.add(t, out)
+			ttl = min(ttl, out.ttl)
 		} else {
 			a.Incomplete = append(a.Incomplete, t.String())
 		}

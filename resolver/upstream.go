@@ -87,17 +87,17 @@ func (l *link) exchange(ctx context.Context, q *query, overTCP bool, timeout tim
 	if l.flow == nil || overTCP {
 		return l.overStream(ctx, q, timeout)
 	}
-	q.ctx, q.fixed, q.patience = ctx, true, timeout
+	box := newMailbox()
+	q.ctx, q.box, q.fixed, q.patience = ctx, box, true, timeout
 	l.flow.start(q)
 	var err error
 	select {
-	case e := <-q.events:
-		err = e.err
+	case <-box.wake:
+		err = box.take().err
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	l.flow.cancel(q)
-	q.drain()
 	return err
 }
 

@@ -128,7 +128,7 @@ func (w *wildcard) probe(ctx context.Context, r *Resolver) (time.Duration, error
 	for i := range answers {
 		labels[i] = strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
 		group.Go(func() (err error) {
-			answers[i], _, err = r.look(ctx, labels[i]+"."+w.parent+".")
+			_, err = r.look(ctx, labels[i]+"."+w.parent+".", &answers[i])
 			return err
 		})
 	}
