@@ -17,7 +17,7 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultConcurrency = 512
+	DefaultConcurrency = 4096
 	DefaultAttempts    = 5
 	DefaultTimeout     = 2500 * time.Millisecond
 	DefaultResolvConf  = "/etc/resolv.conf"
@@ -43,8 +43,8 @@ type Config struct {
 	// Types are asked about each name; the first decides whether the name
 	// exists. Default NS, A, AAAA, MX, SOA.
 	Types []Type
-	// Concurrency is the number of names that one Each has in work at a time.
-	// Default 512, at most 65536.
+	// Concurrency is the number of names that one Each has in work at a time, at
+	// most; see there. Default 4096, at most 65536.
 	Concurrency int
 	// Attempts is the number of tries for one question over all upstreams
 	// together before it is given up. From 3 on, the last one goes over TCP.

@@ -92,8 +92,8 @@ func dnsOptions() []option {
 			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`, tls://HOST, https://HOST/dns-query or a file (with a /) of such; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
 		},
 		{
-			name: "threads", short: "t", env: []string{"THREADS"}, value: "512",
-			usage: "names asked about at once, `N`; from the environment a minimum of 512", set: setThreads,
+			name: "threads", short: "t", env: []string{"THREADS"}, value: "4096",
+			usage: "most names of a seed asked about at once, `N`; from the environment a minimum of 512", set: setThreads,
 		},
 		{
 			name: "dns-timeout", env: []string{"REQUEST_TIMEOUT_DNS"}, value: "2.5s",

@@ -89,7 +89,7 @@ type settings struct {
 }
 
 const (
-	defaultThreads  = 512
+	leastThreads    = 512 // from the environment
 	defaultSeedsCSV = "/configs/cse_seeds.csv"
 	defaultDictDir  = "/configs/dictionaries"
 )
@@ -229,7 +229,7 @@ func setThreads(s *settings, value string, from source) error {
 		return err
 	}
 	if from.kind == "environment" {
-		s.Threads = max(s.Threads, defaultThreads)
+		s.Threads = max(s.Threads, leastThreads)
 	}
 	return nil
 }

@@ -1,0 +1,83 @@
+package resolver
+
+import "time"
+
+const (
+	firstCrew = 256
+	// A term lasts so long at least, and until each worker has had so many
+	// answers on average.
+	crewTerm    = 20 * time.Millisecond
+	crewAnswers = 2
+	// A crew of twice the size is kept if it brings so many times the answers.
+	crewGain = 1.25
+	// After a trial that brought less, so many terms pass until the next, and
+	// twice as many each time up to a limit.
+	firstRest   = 8
+	longestRest = 1024
+)
+
+// crew says how many workers a pool has. It begins with few, since what more
+// have in flight costs memory and time, and doubles them on trial, as long as
+// the input is faster than they are. Not safe for concurrent use.
+type crew struct {
+	limit, size, workers int
+	clock                func() time.Duration
+	pressed              bool // the input has had to wait in this term
+
+	began   time.Duration // of the term
+	answers int           // in it
+	trial   bool          // size is new
+	before  int           // size before the trial
+	rate    float64       // answers a second before the trial
+	rest    int           // terms until the next
+	resting int           // the last rest
+}
+
+func newCrew(limit int, clock func() time.Duration) *crew {
+	return &crew{limit: limit, size: min(firstCrew, limit), clock: clock, began: clock(), resting: firstRest / 2}
+}
+
+// hire reports whether there may be another worker, and counts it.
+func (c *crew) hire() bool {
+	if c.workers >= c.size {
+		return false
+	}
+	c.workers++
+	return true
+}
+
+// dismiss reports whether there is a worker too many, and counts it no longer.
+func (c *crew) dismiss() bool {
+	if c.workers <= c.size {
+		return false
+	}
+	c.workers--
+	return true
+}
+
+// answered counts an answer and adapts the size at the end of a term.
+func (c *crew) answered() {
+	c.answers++
+	if c.size >= c.limit && !c.trial || c.answers < crewAnswers*c.size || c.answers%64 != 0 {
+		return
+	}
+	now := c.clock()
+	if now-c.began < crewTerm {
+		return
+	}
+	rate := float64(c.answers) / (now - c.began).Seconds()
+	if c.trial && rate < c.rate*crewGain {
+		c.size = c.before
+		c.resting = min(2*c.resting, longestRest)
+		c.rest = c.resting
+	}
+	c.trial = false
+	switch {
+	case c.rest > 0:
+		c.rest--
+	case c.pressed && c.size < c.limit:
+		c.trial, c.rate = true, rate
+		c.before, c.size = c.size, min(2*c.size, c.limit)
+	}
+	c.began, c.answers, c.pressed = now, 0, false
+}

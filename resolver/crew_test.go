@@ -1,0 +1,56 @@
+package resolver
+
+import (
+	"testing"
+	"time"
+)
+
+// A pool that answers so many names a second with so many workers.
+func crewOf(limit int, rate func(workers int) float64, terms int) (c *crew, largest int) {
+	var now time.Duration
+	c = newCrew(limit, func() time.Duration { return now })
+	for began := now; now-began < time.Duration(terms)*crewTerm; {
+		for c.hire() {
+		}
+		largest = max(largest, c.workers)
+		c.pressed = true
+		now += time.Duration(float64(time.Second) / rate(c.workers))
+		c.answered()
+		c.dismiss()
+	}
+	return c, largest
+}
+
+func TestCrewGrowsWhileItPays(t *testing.T) {
+	distant := func(workers int) float64 { return float64(workers) / 0.02 } // each answer takes 20 ms
+	if c, _ := crewOf(3000, distant, 20); c.size != 3000 || c.workers != 3000 {
+		t.Errorf("far away: %d workers, want 3000", c.size)
+	}
+	near := func(int) float64 { return 300_000 } // however many they are
+	c, largest := crewOf(4096, near, 1000)
+	if c.size > 2*firstCrew || largest > 2*firstCrew {
+		t.Errorf("nearby: %d workers, %d at most", c.size, largest)
+	}
+	if c.workers > c.size+1 {
+		t.Errorf("%d workers of %d stay", c.workers, c.size)
+	}
+	limited := func(workers int) float64 { return min(float64(workers)/0.02, 50_000) }
+	if c, _ := crewOf(4096, limited, 1000); c.size < 512 || c.size > 4096/2 {
+		t.Errorf("up to 50,000 answers a second, 20 ms away: %d workers", c.size)
+	}
+	if c, largest := crewOf(7, distant, 20); c.size != 7 || largest != 7 {
+		t.Errorf("%d workers, at most %d, where 7 are allowed", c.size, largest)
+	}
+}
+
+func TestCrewWithoutPressureStays(t *testing.T) {
+	var now time.Duration
+	c := newCrew(4096, func() time.Duration { return now })
+	for range 100_000 {
+		now += 10 * time.Microsecond
+		c.answered()
+	}
+	if c.size != firstCrew {
+		t.Errorf("%d workers though the input is slower", c.size)
+	}
+}
