@@ -116,6 +116,9 @@ func (f *flow) cancel(q *query) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if q.in != nil {
+		if q.socket != nil {
+			q.socket.owed++ // another try was answered, and this one may be yet
+		}
 		f.remove(q)
 		f.wakeWriter()
 	}
@@ -274,8 +277,12 @@ func (f *flow) deliver(s *socket, batch [][]byte) {
 	defer f.mu.Unlock()
 	now := f.tick()
 	for _, b := range batch {
-		if reason := f.match(s, b, now); reason != "" {
-			f.meter.drop(reason)
+		reason := f.match(s, b, now)
+		if reason == "" {
+			continue
+		}
+		f.meter.drop(reason)
+		if reason != dropLate {
 			f.suspect(s, now)
 		}
 	}
@@ -293,6 +300,10 @@ func (f *flow) match(s *socket, b []byte, now time.Duration) (reason string) {
 	}
 	q := f.table[messageID(b)]
 	if q == nil || q.socket != s {
+		if s.owed > 0 {
+			s.owed--
+			return dropLate
+		}
 		return dropUnexpected
 	}
 	if !answersQuestion(b, q.packet, q.end) {

@@ -164,3 +164,30 @@ func TestMetricsAreWellFormed(t *testing.T) {
 		}
 	}
 }
+
+// An answer that comes after its query has ended, because another try was
+// answered before, is no sign of a forger; more of them than that are.
+func TestAnswersToEndedQueriesAreLate(t *testing.T) {
+	r, f := idle(t, Config{Timeout: time.Minute, floor: time.Minute})
+	s := f.sockets[0]
+	answerAll := func(queries []*query) {
+		for _, q := range queries {
+			b := append([]byte(nil), q.packet...)
+			b[2] |= bitQR
+			f.deliver(s, [][]byte{b})
+		}
+	}
+	queries := launchAll(t, f, 3*floodLimit)
+	for _, q := range queries {
+		f.cancel(q)
+	}
+	answerAll(queries)
+	m := r.all[0].meter
+	if late, forged := m.drops[place(meteredDrops, dropLate)].Load(), m.forged.Load(); late != 3*floodLimit || forged != 0 {
+		t.Errorf("%d late, %d suspected", late, forged)
+	}
+	answerAll(queries)
+	if m.forged.Load() != 1 {
+		t.Error("twice as many are not suspected")
+	}
+}

@@ -13,7 +13,8 @@ import (
 // Why a message was dropped.
 const (
 	dropHeader     = "header"     // not a reply at all
-	dropUnexpected = "unexpected" // no query with its ID is in flight: late, or forged
+	dropUnexpected = "unexpected" // no query with its ID is in flight, nor was of late
+	dropLate       = "late"       // likewise, but as many as that queries were ended before their answer
 	dropQuestion   = "question"   // answers another question than the one with its ID
 )
 
@@ -21,7 +22,7 @@ const (
 var (
 	meteredTypes  = AllTypes()
 	meteredRCodes = []int{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeFormatError, dns.RcodeNotImplemented}
-	meteredDrops  = []string{dropHeader, dropUnexpected, dropQuestion}
+	meteredDrops  = []string{dropHeader, dropUnexpected, dropLate, dropQuestion}
 )
 
 // meter counts for one upstream. Its fields may be read and added to at any
@@ -29,7 +30,7 @@ var (
 type meter struct {
 	queries         [8]atomic.Uint64 // by place in meteredTypes, then others
 	responses       [8]atomic.Uint64 // by place in meteredRCodes, then others
-	drops           [4]atomic.Uint64 // by place in meteredDrops
+	drops           [5]atomic.Uint64 // by place in meteredDrops
 	retransmissions atomic.Uint64
 	timeouts        atomic.Uint64
 	tcp             atomic.Uint64

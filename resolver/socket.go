@@ -31,6 +31,7 @@ type socket struct {
 
 	since         time.Duration // of good and strange
 	good, strange int
+	owed          int // answers that may still come to queries that have ended
 }
 
 // openSocket connects and starts the reader. The caller need not hold mu.
@@ -113,6 +114,7 @@ func (f *flow) retireSockets(now time.Duration) {
 func (f *flow) suspect(s *socket, now time.Duration) {
 	if now-s.since > floodTime {
 		s.since, s.good, s.strange = now, 0, 0
+		s.owed /= 2 // what was owed long ago was lost
 	}
 	if s.strange++; s.strange != floodLimit+s.good/10 {
 		return

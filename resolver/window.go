@@ -4,7 +4,7 @@ import "time"
 
 // Of the window, in queries in flight.
 const (
-	firstWindow = 128
+	firstWindow = 256
 	leastWindow = 16
 	// Loss below this share is the line's, not ours.
 	toleratedLoss = 0.05
