@@ -8,8 +8,10 @@ const (
 	// answers on average.
 	crewTerm    = 20 * time.Millisecond
 	crewAnswers = 2
-	// A crew of twice the size is kept if it brings so many times the answers.
-	crewGain = 1.25
+	// A larger crew is kept if it brings so many times the answers of the best
+	// term before: on a busy machine some terms bring more than others anyway.
+	crewGain   = 1.25
+	crewMemory = 0.99 // of the best term, a term
 	// After a trial that brought less, so many terms pass until the next, and
 	// twice as many each time up to a limit.
 	firstRest   = 8
@@ -28,7 +30,7 @@ type crew struct {
 	answers int           // in it
 	trial   bool          // size is new
 	before  int           // size before the trial
-	rate    float64       // answers a second before the trial
+	best    float64       // answers a second, of all terms; fades
 	rest    int           // terms until the next
 	resting int           // the last rest
 }
@@ -66,17 +68,17 @@ func (c *crew) answered() {
 		return
 	}
 	rate := float64(c.answers) / (now - c.began).Seconds()
-	if c.trial && rate < c.rate*crewGain {
+	if c.trial && rate < c.best*crewGain {
 		c.size = c.before
 		c.resting = min(2*c.resting, longestRest)
 		c.rest = c.resting
 	}
-	c.trial = false
+	c.trial, c.best = false, max(rate, c.best*crewMemory)
 	switch {
 	case c.rest > 0:
 		c.rest--
 	case c.pressed && c.size < c.limit:
-		c.trial, c.rate = true, rate
+		c.trial = true
 		c.before, c.size = c.size, min(2*c.size, c.limit)
 	}
 	c.began, c.answers, c.pressed = now, 0, false
