@@ -124,10 +124,10 @@ func (s Seed) seedMessages(topics Topics, now time.Time) ([]emitter.Message, err
 
 // messages are what the topics get of one look-alike: nothing of one that is
 // absent or unknown, unless absent ones are tracked.
-func (s Seed) messages(topics Topics, track Tracking, event *emitter.Event, v fuzzer.Variant, a resolver.Answer, now time.Time) ([]emitter.Message, error) {
+func (s Seed) messages(topics Topics, track Tracking, event func() *emitter.Event, v fuzzer.Variant, a resolver.Answer, now time.Time) ([]emitter.Message, error) {
 	var messages []emitter.Message
 	if a.State == resolver.Registered {
-		value, err := emitter.Encode(event)
+		value, err := emitter.Encode(event())
 		if err != nil {
 			return nil, err
 		}
@@ -139,8 +139,8 @@ func (s Seed) messages(topics Topics, track Tracking, event *emitter.Event, v fu
 		return messages, nil
 	}
 	inactive := emitter.Inactive{
-		SchemaVersion: "v1", Registrable: event.Registrable, CanonicalFQDN: v.FQDN, Brand: s.Brand,
-		SeedRegistrable: event.SeedRegistrable, Status: "unregistered", Fuzzer: v.Algorithm.String(),
+		SchemaVersion: "v1", Registrable: event().Registrable, CanonicalFQDN: v.FQDN, Brand: s.Brand,
+		SeedRegistrable: event().SeedRegistrable, Status: "unregistered", Fuzzer: v.Algorithm.String(),
 		TS: now.UnixMilli(), Reasons: s.reasons("dnstwist:unregistered:", v.Passes),
 	}
 	value, err := emitter.Encode(&inactive)

@@ -25,12 +25,13 @@ type Observer struct {
 	Answered  func(Result)
 }
 
-// Result is one name, what was found out, and its event.
+// Result is one name, what was found out, and its event, which is made when it
+// is asked for: most names do not exist, and nobody wants to see them.
 type Result struct {
 	Seed    Seed
 	Variant fuzzer.Variant
 	Answer  resolver.Answer
-	Event   emitter.Event
+	Event   func() *emitter.Event
 }
 
 // Summary is what became of one seed: Generated = Registered + Absent +
@@ -165,7 +166,14 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	if a.State == resolver.Registered {
 		own = owner()
 	}
-	event := seed.event(v, a, own, now)
+	var made *emitter.Event
+	event := func() *emitter.Event {
+		if made == nil {
+			e := seed.event(v, a, own, now)
+			made = &e
+		}
+		return made
+	}
 	switch a.State {
 	case resolver.Registered:
 		summary.Registered++
@@ -181,7 +189,7 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	if s.Emitter == nil || v.FQDN == seed.FQDN && !seed.Recheck {
 		return nil
 	}
-	messages, err := seed.messages(s.Topics, s.Track, &event, v, a, now)
+	messages, err := seed.messages(s.Topics, s.Track, event, v, a, now)
 	if err != nil {
 		return err
 	}

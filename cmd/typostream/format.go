@@ -27,7 +27,7 @@ type resultWriter interface {
 
 // newResultWriter chooses by --format. all keeps every record of a type, as
 // dnstwist's -a does, instead of the first.
-func newResultWriter(w *bufio.Writer, format string, all bool) resultWriter {
+func newResultWriter(w *promptWriter, format string, all bool) resultWriter {
 	switch format {
 	case "jsonl":
 		return &eventLines{w}
@@ -43,20 +43,18 @@ func newResultWriter(w *bufio.Writer, format string, all bool) resultWriter {
 }
 
 // eventLines prints whole events as they come.
-type eventLines struct{ w *bufio.Writer }
+type eventLines struct{ w *promptWriter }
 
 func (e *eventLines) add(r pipeline.Result) error {
-	line, err := emitter.Encode(&r.Event)
+	line, err := emitter.Encode(r.Event())
 	if err != nil {
 		return err
 	}
-	if _, err := e.w.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	return e.w.Flush() // a reader at the other end of a pipe sees each find at once
+	_, err = e.w.Write(append(line, '\n'))
+	return err
 }
 
-func (e *eventLines) end() error { return nil }
+func (e *eventLines) end() error { return e.w.Flush() }
 
 // row is one line of dnstwist's json and csv, and the state. Its fields are in
 // the order of their keys.
@@ -76,7 +74,7 @@ type row struct {
 // collector keeps the rows to sort them by seed and then, as dnstwist does, by
 // fuzzer and domain.
 type collector struct {
-	w     *bufio.Writer
+	w     *promptWriter
 	all   bool
 	print func(*bufio.Writer, []row) error
 	rows  []row
@@ -91,13 +89,17 @@ func (c *collector) add(r pipeline.Result) error {
 	}
 	c.rows = append(c.rows, row{
 		A: one(r.Answer.A), AAAA: one(r.Answer.AAAA), MX: one(r.Answer.MX), NS: one(r.Answer.NS),
-		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), Tags: marks(&r.Event.Detail), seed: r.Seed.FQDN,
+		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), Tags: marks(r), seed: r.Seed.FQDN,
 	})
 	return nil
 }
 
 // marks are all that an event says about its answer in a word.
-func marks(d *emitter.Detail) []string {
+func marks(r pipeline.Result) []string {
+	if r.Answer.State != resolver.Registered {
+		return nil
+	}
+	d := &r.Event().Detail
 	var words []string
 	if d.Disputed != "" {
 		words = append(words, "disputed")
@@ -113,7 +115,11 @@ func (c *collector) end() error {
 	slices.SortStableFunc(c.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(a.Fuzzer, b.Fuzzer), cmp.Compare(a.Domain, b.Domain))
 	})
-	if err := c.print(c.w, c.rows); err != nil {
+	out := bufio.NewWriter(c.w)
+	if err := c.print(out, c.rows); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
 		return err
 	}
 	return c.w.Flush() // before the tally, which follows on the same terminal

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"testing"
@@ -23,7 +22,7 @@ func result(t *testing.T, seed, name string, algorithm fuzzer.Algorithm, answer 
 		Seed: pipeline.Seed{Seed: parsed}, Answer: answer,
 		Variant: fuzzer.Variant{FQDN: name, Algorithm: algorithm},
 	}
-	r.Event.CanonicalFQDN = name
+	r.Event = func() *emitter.Event { return &emitter.Event{CanonicalFQDN: name} }
 	return r
 }
 
@@ -40,7 +39,8 @@ func TestFormats(t *testing.T) {
 		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered}),
 		result(t, "acme.com", "acmea.com", fuzzer.Addition, resolver.Answer{State: resolver.Absent}),
 	}
-	results[2].Event.Detail = emitter.Detail{Wildcard: true, Disputed: "192.0.2.53:53", Tags: []string{"parked", "special_address"}}
+	marked := emitter.Event{Detail: emitter.Detail{Wildcard: true, Disputed: "192.0.2.53:53", Tags: []string{"parked", "special_address"}}}
+	results[2].Event = func() *emitter.Event { return &marked }
 	tests := []struct {
 		format string
 		all    bool
@@ -74,7 +74,7 @@ omission  münchėn.de  192.0.2.9
 	for _, test := range tests {
 		t.Run(test.format, func(t *testing.T) {
 			var out bytes.Buffer
-			w := newResultWriter(bufio.NewWriter(&out), test.format, test.all)
+			w := newResultWriter(newPromptWriter(&out), test.format, test.all)
 			for _, r := range results {
 				if err := w.add(r); err != nil {
 					t.Fatal(err)
@@ -93,7 +93,7 @@ omission  münchėn.de  192.0.2.9
 // TestFormatsSayThatTheDiskIsFull: no format loses the error of its writer.
 func TestFormatsSayThatTheDiskIsFull(t *testing.T) {
 	for _, format := range []string{"table", "jsonl", "json", "csv", "list"} {
-		w := newResultWriter(bufio.NewWriterSize(full{}, 1), format, false)
+		w := newResultWriter(newPromptWriter(full{}), format, false)
 		err := w.add(result(t, "acme.com", "acmes.com", fuzzer.Addition, resolver.Answer{State: resolver.Registered}))
 		if err == nil {
 			err = w.end()

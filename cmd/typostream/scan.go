@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +111,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 		return err
 	}
 	defer closing(out, &err)
-	w := bufio.NewWriter(out)
+	w := newPromptWriter(out)
 	defer flushing(w, &err)
 
 	run := &scanRun{t: t, flags: f, settings: s, permute: permute, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
