@@ -1,12 +1,9 @@
 package resolver
 
 import (
-	"context"
 	crand "crypto/rand"
-	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -158,118 +155,6 @@ func (f *flow) end(q *query, err error) {
 	q.box.put(event{q, err})
 }
 
-// write sends what is in line.
-func (f *flow) write() {
-	for {
-		select {
-		case <-f.kick:
-		case <-f.done:
-			return
-		}
-		for {
-			// Let everybody who is about to ask something do so first: else each
-			// batch has one packet.
-			runtime.Gosched()
-			s := f.fill()
-			if s == nil {
-				break
-			}
-			if err := s.wire.send(&f.out); err != nil {
-				f.unreachable(s)
-			}
-		}
-	}
-}
-
-// fill moves queries from the line to the outbox and returns the socket that
-// they go through; nil, and the writer is idle, when there is nothing to send.
-func (f *flow) fill() *socket {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.out.reset()
-	now := f.tick()
-	s := f.chooseSocket(now)
-	n := 0
-	if s != nil {
-		n = min(f.room()-f.inFlight, maxBatch, s.wire.capacity()-s.inFlight, f.again.n+f.fresh.n)
-		n = f.pace.take(f.window.allow(now, n))
-	}
-	for n > 0 {
-		q := f.again.first
-		if q == nil {
-			q = f.fresh.first
-		}
-		if q == nil {
-			break
-		}
-		if err := q.ctx.Err(); err != nil {
-			f.end(q, err)
-			continue
-		}
-		f.launch(q, s, now)
-		n--
-	}
-	if f.out.n == 0 {
-		f.idle = true
-		if f.again.n+f.fresh.n > 0 {
-			f.watch.notify() // it looks again
-		}
-		return nil
-	}
-	return s
-}
-
-// launch gives q an ID and puts it into the table and the outbox.
-func (f *flow) launch(q *query, s *socket, now time.Duration) {
-	q.leave()
-	bits := f.random.Uint64()
-	id := uint16(bits)
-	for f.table[id] != nil { // in the table are at most a few times maxWindow of 65,536
-		id = uint16(f.random.Uint64())
-	}
-	binary.BigEndian.PutUint16(q.packet, id)
-	if q.mixed {
-		mixCase(q.packet[headerLen:q.end-4], bits>>16, f.random)
-	}
-	if !f.asked {
-		f.asked, f.quiet = true, now
-	}
-	if f.inFlight == 0 {
-		f.watch.notify()
-	}
-	q.sent, q.socket = now, s
-	f.table[id] = q
-	if q.fixed {
-		f.fixed.push(q)
-	} else {
-		f.waiting[min(q.try, patienceSteps-1)].push(q)
-	}
-	f.inFlight++
-	s.inFlight++
-	s.expected++
-	s.sent++
-	f.meter.inFlight.Add(1)
-	f.meter.query(q.kind)
-	f.out.add(q.packet)
-}
-
-// mixCase gives each letter a random case (draft-vixie-dnsext-dns0x20): what an
-// attacker has to guess besides the ID. bits holds 48 random bits.
-func mixCase(name []byte, bits uint64, more *rand.ChaCha8) {
-	left := 48
-	for i, c := range name {
-		if c|0x20 < 'a' || c|0x20 > 'z' { // the length of a label is below 'A'
-			continue
-		}
-		if left == 0 {
-			bits, left = more.Uint64(), 64
-		}
-		name[i] = c&^0x20 | byte(bits&1)<<5
-		bits >>= 1
-		left--
-	}
-}
-
 // deliver hands datagrams to the queries they answer. Whatever answers none is
 // counted and dropped, and the query goes on waiting for the real one.
 func (f *flow) deliver(s *socket, batch [][]byte) {
@@ -330,121 +215,10 @@ func (f *flow) match(s *socket, b []byte, now time.Duration) (reason string) {
 	return ""
 }
 
-// sweep ends what is overdue and reports whether anything is left to watch.
-func (f *flow) sweep() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := f.tick()
-	for i := range f.waiting {
-		wait := f.rto.timeout(i, f.limit)
-		for q := f.waiting[i].first; q != nil && now-q.sent >= wait; q = f.waiting[i].first {
-			f.miss(q, now)
-		}
-	}
-	for q := f.fixed.first; q != nil; {
-		next := q.next
-		if now-q.sent >= q.patience {
-			f.end(q, errTimeout)
-		}
-		q = next
-	}
-	if now-f.checked >= checkEvery {
-		f.checked = now
-		f.endCancelled()
-	}
-	f.sweepLine(&f.again, now)
-	f.sweepLine(&f.fresh, now)
-	f.meter.window.Store(int64(f.window.size))
-	f.retireSockets(now)
-	f.wakeWriter()
-	return f.inFlight+f.again.n+f.fresh.n+f.overdue.n+len(f.retired) > 0
-}
-
-// miss makes q overdue.
-func (f *flow) miss(q *query, now time.Duration) {
-	q.leave()
-	f.overdue.push(q)
-	q.late = true
-	f.inFlight--
-	q.socket.inFlight--
-	f.meter.inFlight.Add(-1)
-	f.meter.timeouts.Add(1)
-	f.window.lost(now, q.sent, f.rto.srtt, f.rto.rto)
-	q.box.put(event{q, errTimeout})
-}
-
-// sweepLine ends waiting in line when it has no end: the server is silent, and
-// what is in flight is not making room.
-func (f *flow) sweepLine(line *queue, now time.Duration) {
-	silent, full := f.silent(now), f.inFlight >= f.room() // else it is the pace that makes wait
-	for q := line.first; q != nil; {
-		next := q.next
-		switch {
-		case !silent:
-			q.sent = now // the wait begins with the silence
-		case full && now-q.sent >= f.rto.timeout(q.try, f.limit):
-			f.end(q, errTimeout)
-		}
-		q = next
-	}
-}
-
-// silent reports whether the server owes answers and gives none.
-func (f *flow) silent(now time.Duration) bool {
-	return f.asked && now-f.quiet > f.rto.timeout(2, f.limit)
-}
-
 // tick reads the clock. The caller holds mu.
 func (f *flow) tick() time.Duration {
 	f.now = f.clock()
 	return f.now
-}
-
-// unreachable ends everything sent through s.
-func (f *flow) unreachable(s *socket) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.endAll(errUnreachable, func(q *query) bool { return q.socket == s })
-}
-
-// endAll ends the queries in the table that which selects.
-func (f *flow) endAll(err error, which func(*query) bool) {
-	f.each(func(q *query) {
-		if q.socket != nil && which(q) {
-			f.end(q, err)
-		}
-	})
-}
-
-// endCancelled ends the queries whose context has ended.
-func (f *flow) endCancelled() {
-	var known context.Context // most share one
-	var err error
-	f.each(func(q *query) {
-		if q.ctx != known {
-			known, err = q.ctx, q.ctx.Err()
-		}
-		if err != nil {
-			f.end(q, err)
-		}
-	})
-}
-
-// each calls do with every query in line or in the table; do may end it.
-func (f *flow) each(do func(*query)) {
-	through := func(l *queue) {
-		for q := l.first; q != nil; {
-			next := q.next
-			do(q)
-			q = next
-		}
-	}
-	for i := range f.waiting {
-		through(&f.waiting[i])
-	}
-	for _, l := range []*queue{&f.fixed, &f.overdue, &f.again, &f.fresh} {
-		through(l)
-	}
 }
 
 // wait returns how long a try waits for its answer.
