@@ -158,7 +158,7 @@ var fourTypes = []Type{TypeNS, TypeA, TypeAAAA, TypeMX}
 func TestLossyPathIsFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulated{trip: always(20 * time.Millisecond), loss: 0.01}
-		r := simulate(s, Config{Concurrency: 2048, Types: fourTypes})
+		r := simulate(s, Config{Types: fourTypes})
 		defer r.Close()
 		unknown, took := measure(t, r, 20_000, nil)
 		t.Logf("%v, %d unknown, %d sent", took, unknown, s.got)
