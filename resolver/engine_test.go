@@ -153,3 +153,15 @@ func FuzzDatagram(f *testing.F) {
 		}
 	})
 }
+
+func TestNameThatCannotBePackedEndsNothing(t *testing.T) {
+	r, err := New(Config{Upstreams: []string{"127.0.0.1:9"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	o, err := r.ask(t.Context(), strings.Repeat("y.", 128), TypeNS)
+	if err != nil || o.reason != ReasonInvalidName || settled(o.rcode) {
+		t.Errorf("%+v, %v", o, err)
+	}
+}

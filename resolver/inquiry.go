@@ -84,7 +84,8 @@ func (in *inquiry) send(u *upstream, overTCP, edns bool) error {
 	q := r.queries.Get().(*query)
 	if err := q.set(in.name, in.kind, edns); err != nil {
 		r.queries.Put(q)
-		return err
+		in.out.reason, in.queue, in.current = ReasonInvalidName, nil, nil // of any server
+		return nil
 	}
 	q.ctx, q.try, q.server, q.text = in.ctx, in.unanswered, u, l.text
 	q.edns, q.streamed, q.flow = edns, overTCP || l.flow == nil, l.flow

@@ -17,7 +17,7 @@ const (
 	optLen    = 11   // an EDNS0 pseudo-record without options
 	ednsSize  = 1232 // the UDP payload we can take: no fragments on any usual path (DNS Flag Day 2020)
 
-	maxPacket  = headerLen + 255 + 4 + optLen
+	maxPacket  = headerLen + maxWireName + 4 + optLen
 	maxUnpack  = 512 // answer records looked at; more than 64 KiB can hold in practice
 	maxAliases = 16  // length of a CNAME chain that is followed
 )
@@ -38,7 +38,8 @@ var errMalformed = errors.New("malformed message")
 
 // packQuery appends a recursive query for name (canonical, with trailing dot)
 // to dst[:0] and returns it with the end of its question. The ID is left zero:
-// the socket that sends the query chooses it.
+// the socket that sends the query chooses it. A name that is none, or longer
+// than a name can be, is an error.
 func packQuery(dst []byte, name string, t Type, edns bool) (packet []byte, end int, err error) {
 	if cap(dst) < maxPacket {
 		dst = make([]byte, maxPacket)
@@ -49,7 +50,7 @@ func packQuery(dst []byte, name string, t Type, edns bool) (packet []byte, end i
 	b[5] = 1 // QDCOUNT
 	if end = packPlain(b[headerLen:], name); end > 0 {
 		end += headerLen
-	} else if end, err = dns.PackDomainName(name, b, headerLen, nil, false); err != nil {
+	} else if end, err = dns.PackDomainName(name, b[:headerLen+maxWireName], headerLen, nil, false); err != nil {
 		return nil, 0, fmt.Errorf("pack %q: %w", name, err)
 	}
 	binary.BigEndian.PutUint16(b[end:], uint16(t))
@@ -67,7 +68,7 @@ func packQuery(dst []byte, name string, t Type, edns bool) (packet []byte, end i
 // packPlain writes a name with trailing dot to b and returns its length in wire
 // format; 0 for one with escapes or that is no name, which is left to the codec.
 func packPlain(b []byte, name string) int {
-	if len(name) < 2 || len(name) > 254 {
+	if len(name) < 2 || len(name) > maxName+1 {
 		return 0
 	}
 	start := 0 // of the label; its length goes before it

@@ -325,3 +325,39 @@ func TestPlainNamesArePackedAsTheCodecDoes(t *testing.T) {
 		}
 	})
 }
+
+// Whatever the name is, what is sent is a question about it that fits.
+func FuzzQuery(f *testing.F) {
+	for _, name := range []string{".", "a..b.", askedName, `a\.b.in.`, strings.Repeat("a.", 127), strings.Repeat("a.", 128), strings.Repeat(`\097.`, 127), strings.Repeat(strings.Repeat("y", 63)+".", 4)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if !strings.HasSuffix(name, ".") {
+			return // not what packQuery takes
+		}
+		packet, end, err := packQuery(nil, name, TypeNS, true)
+		if err != nil {
+			return
+		}
+		if len(packet) > maxPacket || end-headerLen-4 > maxWireName || end+optLen != len(packet) {
+			t.Fatalf("%q: %d bytes, the question ends at %d", name, len(packet), end)
+		}
+		var m dns.Msg
+		if err := m.Unpack(packet); err != nil || len(m.Question) != 1 {
+			t.Errorf("%q: %v, %v", name, &m, err)
+		}
+	})
+}
+
+func TestNamesThatAreTooLongAreNotPacked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := ""
+		for limit := rapid.IntRange(200, 300).Draw(t, "length"); len(name) < limit; {
+			name += strings.Repeat("y", rapid.IntRange(1, 63).Draw(t, "label")) + "."
+		}
+		packet, _, err := packQuery(nil, name, TypeNS, true)
+		if fits := len(name) <= maxName+1; (err == nil) != fits || len(packet) > maxPacket {
+			t.Errorf("%d characters: %d bytes, %v", len(name), len(packet), err)
+		}
+	})
+}

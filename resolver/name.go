@@ -2,6 +2,13 @@ package resolver
 
 import "strings"
 
+// Longest name, without its trailing dot and as a message holds it (RFC 1035
+// section 2.3.4).
+const (
+	maxName     = 253
+	maxWireName = 255
+)
+
 // canonicalName returns name in lower case with a trailing dot, and whether it
 // is one that can be asked: labels of 1 to 63 letters, digits, hyphens and
 // underscores, 253 bytes in all (RFC 1035 section 2.3.4), or the root. Names
@@ -11,7 +18,7 @@ func canonicalName(name string) (string, bool) {
 	if name == "" {
 		return ".", true
 	}
-	if len(name) > 253 {
+	if len(name) > maxName {
 		return "", false
 	}
 	label := 0

@@ -18,6 +18,7 @@ const (
 	maxUnion        = 512         // values of a type that are remembered of a wildcard
 	maxWildcards    = 4096        // parents that are remembered
 	maxParents      = 8           // of one name
+	leastProbe      = 8           // characters of a random label: 2^40 of them
 	wildcardKeep    = time.Hour   // for which a finding holds
 	wildcardUnknown = time.Minute // likewise, when no probe got an answer
 )
@@ -120,13 +121,19 @@ func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, label str
 }
 
 // probe asks about random labels and adds what is answered to the union. It
-// returns for how long the finding holds.
+// returns for how long the finding holds. Below a parent so long that hardly a
+// name fits nothing is asked: it counts as one without a wildcard.
 func (w *wildcard) probe(ctx context.Context, r *Resolver) (time.Duration, error) {
+	room := maxName - len(w.parent) - len(".")
+	if room < leastProbe {
+		return wildcardKeep, nil
+	}
 	var answers [probeLabels]Answer
 	var labels [probeLabels]string
 	var group errgroup.Group
 	for i := range answers {
-		labels[i] = strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
+		label := strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
+		labels[i] = label[:min(len(label), room)]
 		group.Go(func() (err error) {
 			_, err = r.look(ctx, labels[i]+"."+w.parent+".", &answers[i])
 			return err

@@ -1,10 +1,14 @@
 package resolver_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/typostream/typostream/resolver"
 	"github.com/typostream/typostream/resolver/resolvertest"
@@ -137,5 +141,47 @@ func TestUnansweredProbesMarkNothing(t *testing.T) {
 	r := slow(t, server)
 	if a := resolve(t, r, "a.in"); a.State != resolver.Registered || a.Wildcard {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// longName is a name of so many characters below suffix.
+func longName(length int, suffix string) string {
+	name := suffix
+	for rest := length - len(name); rest > 1; rest = length - len(name) {
+		label := min(rest-1, 63)
+		if rest-1-label == 1 {
+			label-- // leave two, for a dot and a letter
+		}
+		name = strings.Repeat("y", label) + "." + name
+	}
+	return name
+}
+
+func TestLongNamesBelowAWildcard(t *testing.T) {
+	server := serve(t, "*.ph. A 192.0.2.7\n*."+longName(250, "own.ph")+". A 192.0.2.8\n")
+	r := slow(t, server)
+	rapid.Check(t, func(t *rapid.T) {
+		first := strings.Repeat("a", rapid.IntRange(1, 30).Draw(t, "first")) + "."
+		suffix := rapid.SampledFrom([]string{"ph", "example.ph"}).Draw(t, "suffix")
+		name := first + longName(rapid.IntRange(200, 253).Draw(t, "length")-len(first), suffix)
+		a, err := r.Resolve(context.Background(), name)
+		if err != nil || a.State != resolver.Registered || !a.Wildcard {
+			t.Errorf("%d characters: %+v, %v", len(name), a, err)
+		}
+	})
+	// Only names of one or two characters fit below that parent.
+	for name, want := range map[string]resolver.State{"ab." + longName(250, "own.ph"): resolver.Registered, "abc." + longName(250, "own.ph"): resolver.Unknown} {
+		if a := resolve(t, r, name); a.State != want || a.Wildcard {
+			t.Errorf("%d characters: %+v", len(name), a)
+		}
+	}
+	names := []string{"a." + longName(251, "ph"), "a." + longName(229, "ph"), "a.ph"}
+	n := 0
+	err := resolver.Each(t.Context(), r, slices.Values(names), strings.Clone, func(_ string, a resolver.Answer) error {
+		n++
+		return nil
+	})
+	if err != nil || n != len(names) {
+		t.Errorf("%d of %d names were answered, %v", n, len(names), err)
 	}
 }
