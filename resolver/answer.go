@@ -54,7 +54,8 @@ const (
 	ReasonNoData      = "NODATA"         // registered, and none of the asked types has a record
 	ReasonNXDomain    = "NXDOMAIN"       // absent
 	ReasonDangling    = "CNAME_NXDOMAIN" // registered: the name is an alias of one that does not exist (RFC 6604)
-	ReasonDelegated   = "DELEGATED"      // registered: its parent's servers delegate it, but its own gave no resolver an answer
+	ReasonDelegated   = "DELEGATED"      // registered: servers above delegate it, but its own gave no resolver an answer
+	ReasonReferral    = "REFERRAL"       // unknown: the server does not recurse and only names others to ask (RFC 2308 section 2.2)
 	ReasonTimeout     = "TIMEOUT"        // unknown: no answer to any try
 	ReasonUnreachable = "UNREACHABLE"    // unknown: the system or an ICMP message said the server cannot be reached
 	ReasonMalformed   = "MALFORMED"      // unknown: the answer to our question was not a well-formed message
@@ -144,6 +145,17 @@ func (a *Answer) add(t Type, o *outcome) {
 	}
 	if len(o.chain) > 0 {
 		a.CNAME = tidy(append(a.CNAME, o.chain...))
+	}
+}
+
+// delegate notes that the name is delegated to hosts, and nothing else about it
+// is known.
+func (a *Answer) delegate(hosts []string, types []Type) {
+	a.State, a.Reason, a.NS = Registered, ReasonDelegated, hosts
+	for _, t := range types {
+		if t != TypeNS {
+			a.Incomplete = append(a.Incomplete, t.String())
+		}
 	}
 }
 

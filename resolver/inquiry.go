@@ -15,6 +15,10 @@ type outcome struct {
 	server string
 }
 
+// proves reports whether the name exists by what it came to, though nothing
+// settled the question: the name is delegated.
+func (o *outcome) proves() bool { return len(o.delegated) > 0 }
+
 // settled reports whether the question has its answer: NOERROR or NXDOMAIN.
 func settled(rcode int) bool { return rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError }
 
@@ -189,14 +193,16 @@ func (in *inquiry) answered(q *query, u *upstream) error {
 		u.edns.Add(1)
 	}
 	u.meter.response(rep.rcode)
-	in.out = outcome{reply: rep, server: q.text}
 	if settled(rep.rcode) {
+		in.out = outcome{reply: rep, server: q.text}
 		u.useful(true)
 		in.done, in.current = true, nil
 		return nil
 	}
 	u.useful(false)
-	in.out.reason = rcodeName(rep.rcode)
+	if !in.out.proves() {
+		in.out = outcome{reply: rep, server: q.text, reason: rcodeName(rep.rcode)}
+	}
 	if i := slices.Index(in.queue, u); i >= 0 {
 		in.queue = without(in.queue, u)
 		if in.next > i {

@@ -28,11 +28,15 @@ const (
 	maskOpcode = 0x78
 	bitTC      = 0x02
 	bitRD      = 0x01
+	bitRA      = 0x80
 	maskRCode  = 0x0f
 )
 
-// rcodeNone stands for the code of an answer that never came.
-const rcodeNone = -1
+// What stands where a response code would.
+const (
+	rcodeNone     = -1 // no answer came
+	rcodeReferral = -2 // NOERROR, but only the names of other servers to ask
+)
 
 var errMalformed = errors.New("malformed message")
 
@@ -138,13 +142,14 @@ func lower(c byte) byte {
 
 // reply is what one message says about one question.
 type reply struct {
-	rcode     int // with the upper bits of EDNS (RFC 6891 section 6.1.3)
+	rcode     int // with the upper bits of EDNS (RFC 6891 section 6.1.3), or rcodeReferral
 	truncated bool
 	values    []string // records of the asked type; tidy
 	chain     []string // targets of the CNAME chain; tidy
 	alias     bool     // the asked name itself owns a CNAME or DNAME
 	nullMX    bool
-	ttl       uint32 // seconds for which all of this may be kept: the least of the records', RFC 2308's if there are none
+	delegated []string // hosts that a referral delegates the asked name itself to; tidy
+	ttl       uint32   // seconds for which all of this may be kept: the least of the records', RFC 2308's if there are none
 }
 
 // unpackAnswer reads a message whose question, ending at end, was already
@@ -162,6 +167,7 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 	var rrs []dns.RR
 	r.ttl = math.MaxInt32 // the largest there is (RFC 2181 section 8)
 	negative := uint32(0)
+	var hasNS, hasSOA bool // in the authority section
 	off := end
 	for i := range answers + others {
 		kind, ttl, next, ok := skipRecord(msg, off)
@@ -179,7 +185,10 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 			}
 			rrs = append(rrs, rr)
 			r.ttl = min(r.ttl, ttl)
+		case i >= answers && i < answers+authority && kind == dns.TypeNS:
+			hasNS = true
 		case i >= answers && i < answers+authority && kind == dns.TypeSOA && next-off > 4:
+			hasSOA = true
 			negative = min(ttl, binary.BigEndian.Uint32(msg[next-4:])) // MINIMUM is the last field
 		case i >= answers && kind == dns.TypeOPT:
 			r.rcode |= int(ttl>>24) << 4
@@ -192,7 +201,31 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 	if len(r.values) == 0 && !r.nullMX {
 		r.ttl = min(r.ttl, negative) // RFC 2308 section 5: none without a SOA
 	}
+	if r.rcode == dns.RcodeSuccess && answers == 0 && hasNS && !hasSOA && msg[3]&bitRA == 0 {
+		// RFC 2308 section 2.2: who does not recurse says whom to ask, not that
+		// there is nothing.
+		r.rcode, r.delegated = rcodeReferral, delegatedTo(msg, end, authority, name)
+	}
 	return r, nil
+}
+
+// delegatedTo returns the hosts that the n records at off, whose frames were
+// checked, delegate exactly name to.
+func delegatedTo(msg []byte, off, n int, name string) []string {
+	var hosts []string
+	for range min(n, maxUnpack) {
+		rr, next, err := dns.UnpackRR(msg, off)
+		if err != nil {
+			break
+		}
+		if ns, ok := rr.(*dns.NS); ok && ns.Hdr.Class == dns.ClassINET && strings.EqualFold(ns.Hdr.Name, name) {
+			if host := hostText(ns.Ns); host != "" {
+				hosts = append(hosts, host)
+			}
+		}
+		off = next
+	}
+	return tidy(hosts)
 }
 
 func wanted(kind uint16, t Type) bool {
@@ -318,6 +351,8 @@ func rcodeName(rcode int) string {
 	switch rcode { // the frequent ones without a look into the table
 	case rcodeNone:
 		return ""
+	case rcodeReferral:
+		return ReasonReferral
 	case dns.RcodeNameError:
 		return "NXDOMAIN"
 	case dns.RcodeSuccess:

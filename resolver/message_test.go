@@ -262,6 +262,9 @@ func FuzzResponse(f *testing.F) {
 	seed := func(edit func(*dns.Msg)) { f.Add(message(f, TypeMX, edit)) }
 	seed(func(*dns.Msg) {})
 	seed(func(m *dns.Msg) { m.Rcode = dns.RcodeNameError; m.Ns = []dns.RR{record(f, "in. SOA ns. h. 1 2 3 4 5")} })
+	seed(func(m *dns.Msg) {
+		m.Ns = []dns.RR{record(f, "in. NS ns.in."), record(f, "asked.in. NS ns.gone.example.")}
+	})
 	seed(func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError })
 	seed(func(m *dns.Msg) { m.SetEdns0(1232, true); m.Rcode = dns.RcodeBadVers })
 	seed(func(m *dns.Msg) {
@@ -291,7 +294,9 @@ func FuzzResponse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if whole && m.IsEdns0() == nil && r.rcode != m.Rcode {
+		if r.rcode == rcodeReferral && (whole && len(m.Answer) > 0 || b[3]&(bitRA|maskRCode) != 0) {
+			t.Errorf("not a referral: %v", &m)
+		} else if whole && m.IsEdns0() == nil && r.rcode != m.Rcode && r.rcode != rcodeReferral {
 			t.Errorf("code %d, the codec says %d", r.rcode, m.Rcode)
 		}
 		for _, list := range [][]string{r.values, r.chain} {

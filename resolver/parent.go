@@ -71,12 +71,8 @@ func (r *Resolver) settle(ctx context.Context, fqdn string, a *Answer) (time.Dur
 		switch hosts := delegation(m, fqdn); {
 		case len(hosts) > 0:
 			r.findings.asked(parentDelegated)
-			a.State, a.Reason, a.RCode, a.Server, a.NS = Registered, ReasonDelegated, rcodeName(m.Rcode), server.String(), hosts
-			for _, t := range r.cfg.Types {
-				if t != TypeNS {
-					a.Incomplete = append(a.Incomplete, t.String())
-				}
-			}
+			a.RCode, a.Server = rcodeName(m.Rcode), server.String()
+			a.delegate(hosts, r.cfg.Types)
 			return delegatedKeep, nil
 		case m != nil && m.Authoritative && m.Rcode == dns.RcodeNameError && len(m.Answer) == 0:
 			r.findings.asked(parentAbsent)

@@ -145,6 +145,11 @@ func (r *Resolver) look(ctx context.Context, fqdn string, a *Answer) (keep time.
 		// The code is about the last name of the chain (RFC 6604 section 3).
 		// The other types lead to the same missing name.
 		a.State, a.Reason = Registered, ReasonDangling
+	case first.rcode == rcodeReferral:
+		a.RCode = rcodeName(dns.RcodeSuccess)
+		if len(first.delegated) > 0 {
+			a.delegate(first.delegated, r.cfg.Types)
+		}
 	case first.rcode == dns.RcodeNameError:
 		a.State, a.Reason = Absent, ReasonNXDomain
 	case first.rcode == dns.RcodeSuccess:

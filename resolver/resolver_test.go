@@ -367,3 +367,42 @@ func waitFor(t *testing.T, done func() bool) {
 		}
 	}
 }
+
+func TestReferralIsTriedElsewhere(t *testing.T) {
+	t.Parallel()
+	const refers = ". NS a.root.example.\nin. NS ns.in.\n;! * REFERRAL\n"
+	up, down := serve(t, refers), serve(t, refers)
+	good := serve(t, "a.in. A 192.0.2.1\n")
+	r := quick(t, resolver.Config{Upstreams: []string{up.Addr(), down.Addr(), good.Addr()}, Attempts: 1, Timeout: time.Minute})
+	for range 3 { // whichever is asked first
+		if a := resolve(t, r, "a.in"); a.State != resolver.Registered || a.Server != good.Addr() || a.A == nil {
+			t.Errorf("got %+v", a)
+		}
+		if a := resolve(t, r, "none.in"); a.State != resolver.Absent || a.Server != good.Addr() {
+			t.Errorf("got %+v", a)
+		}
+	}
+	alone := slow(t, up)
+	for _, name := range []string{"none.in", "none.example"} {
+		want := resolver.Answer{Name: name, RCode: "NOERROR", Reason: resolver.ReasonReferral, Server: up.Addr()}
+		if a := resolve(t, alone, name); !reflect.DeepEqual(a, want) {
+			t.Errorf("got  %+v\nwant %+v", a, want)
+		}
+	}
+}
+
+func TestReferralProvesTheNameThatItDelegates(t *testing.T) {
+	t.Parallel()
+	server := serve(t, "lame.in. NS NS2.gone.example.\nlame.in. NS ns1.gone.example.\n;! lame.in. REFERRAL\n")
+	broken := serve(t, ";! * SERVFAIL\n")
+	for range 4 { // whichever is asked first
+		a := resolve(t, slow(t, server, broken), "lame.in")
+		want := resolver.Answer{
+			Name: "lame.in", State: resolver.Registered, RCode: "NOERROR", Reason: resolver.ReasonDelegated, Server: server.Addr(),
+			NS: []string{"ns1.gone.example", "ns2.gone.example"}, Incomplete: []string{"A", "AAAA", "MX", "SOA"},
+		}
+		if !reflect.DeepEqual(a, want) {
+			t.Errorf("got  %+v\nwant %+v", a, want)
+		}
+	}
+}

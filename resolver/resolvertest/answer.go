@@ -65,8 +65,9 @@ func (s *Server) fill(reply, m *dns.Msg, q question, found found, f fault) {
 	reply.Rcode, reply.Answer, reply.Ns = found.rcode, found.answer, found.authority
 	reply.Authoritative = !m.RecursionDesired
 	switch {
-	case f.referral && !m.RecursionDesired:
-		reply.Authoritative, reply.Answer, reply.Ns = false, nil, s.zone.records[q.name][dns.TypeNS]
+	case f.referral:
+		reply.Authoritative, reply.RecursionAvailable = false, false
+		reply.Rcode, reply.Answer, reply.Ns = dns.RcodeSuccess, nil, s.zone.delegation(q.name)
 	case f.rotate > 0 && len(reply.Answer) > f.rotate:
 		shown := make([]dns.RR, f.rotate)
 		for i, which := range rand.Perm(len(reply.Answer))[:f.rotate] {

@@ -53,7 +53,7 @@ type question struct {
 //	;! sbii.co.in. FLOOD 5           before an answer over UDP send five false ones to another question
 //	;! sbii.co.in. DROP 2            do not answer the first two queries of each type over UDP
 //	;! sbii.co.in. DELAY 50ms        answer later
-//	;! sbii.co.in. REFERRAL          without recursion, delegate instead of answering
+//	;! sbii.co.in. REFERRAL          do not recurse: name the NS of the name, or of the next above that has some
 //	;! *.cdn.in. ROTATE 2            give two of the records only, chosen anew each time
 //	;! LIE 203.0.113.66              give names that do not exist this address, instead of NXDOMAIN
 //	;! OUTSIDE REFUSED               answer with this code outside all zones, instead of NXDOMAIN

@@ -166,6 +166,17 @@ func (z *zone) soaOf(name string) dns.RR {
 	return nil
 }
 
+// delegation returns the NS records of name, or of the nearest name above that
+// has some.
+func (z *zone) delegation(name string) []dns.RR {
+	for ok := true; ok; name, ok = parent(name) {
+		if rrs := z.records[name][dns.TypeNS]; len(rrs) > 0 {
+			return rrs
+		}
+	}
+	return nil
+}
+
 func rename(rrs []dns.RR, owner string) []dns.RR {
 	out := make([]dns.RR, len(rrs))
 	for i, rr := range rrs {
