@@ -54,6 +54,7 @@ const (
 	ReasonNoData      = "NODATA"         // registered, and none of the asked types has a record
 	ReasonNXDomain    = "NXDOMAIN"       // absent
 	ReasonDangling    = "CNAME_NXDOMAIN" // registered: the name is an alias of one that does not exist (RFC 6604)
+	ReasonAliasFails  = "CNAME_SERVFAIL" // registered: the name is an alias, and RCode is all that servers say about where it leads
 	ReasonDelegated   = "DELEGATED"      // registered: servers above delegate it, but its own gave no resolver an answer
 	ReasonReferral    = "REFERRAL"       // unknown: the server does not recurse and only names others to ask (RFC 2308 section 2.2)
 	ReasonTimeout     = "TIMEOUT"        // unknown: no answer to any try

@@ -16,8 +16,8 @@ type outcome struct {
 }
 
 // proves reports whether the name exists by what it came to, though nothing
-// settled the question: the name is delegated.
-func (o *outcome) proves() bool { return len(o.delegated) > 0 }
+// settled the question: the name is delegated, or an alias.
+func (o *outcome) proves() bool { return len(o.delegated) > 0 || o.alias }
 
 // settled reports whether the question has its answer: NOERROR or NXDOMAIN.
 func settled(rcode int) bool { return rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError }

@@ -152,6 +152,12 @@ func (r *Resolver) look(ctx context.Context, fqdn string, a *Answer) (keep time.
 		}
 	case first.rcode == dns.RcodeNameError:
 		a.State, a.Reason = Absent, ReasonNXDomain
+	case first.alias && !settled(first.rcode):
+		// As above, but where the chain leads is broken.
+		a.State, a.Reason, ttl = Registered, ReasonAliasFails, 0
+		for _, t := range r.cfg.Types {
+			a.Incomplete = append(a.Incomplete, t.String())
+		}
 	case first.rcode == dns.RcodeSuccess:
 		a.State = Registered
 		others, err := k.complete(ctx, fqdn, a)

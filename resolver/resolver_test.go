@@ -406,3 +406,19 @@ func TestReferralProvesTheNameThatItDelegates(t *testing.T) {
 		}
 	}
 }
+
+func TestAliasOfABrokenNameIsRegistered(t *testing.T) {
+	t.Parallel()
+	server := serve(t, "a.in. CNAME www.broken.example.\n;! a.in. ALIAS-FAILS\n")
+	broken := serve(t, ";! * REFUSED\n")
+	for range 4 { // whichever is asked first
+		a := resolve(t, slow(t, server, broken), "a.in")
+		want := resolver.Answer{
+			Name: "a.in", State: resolver.Registered, RCode: "SERVFAIL", Reason: resolver.ReasonAliasFails, Server: server.Addr(),
+			CNAME: []string{"www.broken.example"}, Incomplete: []string{"NS", "A", "AAAA", "MX", "SOA"},
+		}
+		if !reflect.DeepEqual(a, want) {
+			t.Errorf("got  %+v\nwant %+v", a, want)
+		}
+	}
+}

@@ -68,6 +68,8 @@ func (s *Server) fill(reply, m *dns.Msg, q question, found found, f fault) {
 	case f.referral:
 		reply.Authoritative, reply.RecursionAvailable = false, false
 		reply.Rcode, reply.Answer, reply.Ns = dns.RcodeSuccess, nil, s.zone.delegation(q.name)
+	case f.aliasFails && len(found.answer) > 0:
+		reply.Rcode, reply.Answer, reply.Ns = dns.RcodeServerFailure, found.answer[:1], nil
 	case f.rotate > 0 && len(reply.Answer) > f.rotate:
 		shown := make([]dns.RR, f.rotate)
 		for i, which := range rand.Perm(len(reply.Answer))[:f.rotate] {

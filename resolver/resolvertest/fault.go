@@ -25,6 +25,7 @@ type fault struct {
 	lowercase     bool
 	flood         int
 	referral      bool
+	aliasFails    bool
 	rotate        int
 	drop          int
 	delay         time.Duration
@@ -49,6 +50,7 @@ var directives = map[string]func(*fault){
 	"GARBAGE":        func(f *fault) { f.garbage = true },
 	"MALFORMED":      func(f *fault) { f.malformed = true },
 	"LOWERCASE":      func(f *fault) { f.lowercase = true },
+	"ALIAS-FAILS":    func(f *fault) { f.aliasFails = true },
 	"REFERRAL":       func(f *fault) { f.referral = true },
 }
 

@@ -54,6 +54,7 @@ type question struct {
 //	;! sbii.co.in. DROP 2            do not answer the first two queries of each type over UDP
 //	;! sbii.co.in. DELAY 50ms        answer later
 //	;! sbii.co.in. REFERRAL          do not recurse: name the NS of the name, or of the next above that has some
+//	;! sbii.co.in. ALIAS-FAILS       answer with its CNAME and SERVFAIL
 //	;! *.cdn.in. ROTATE 2            give two of the records only, chosen anew each time
 //	;! LIE 203.0.113.66              give names that do not exist this address, instead of NXDOMAIN
 //	;! OUTSIDE REFUSED               answer with this code outside all zones, instead of NXDOMAIN
