@@ -68,7 +68,7 @@ type Detail struct {
 	MX         []string `json:"mx,omitempty"`
 	CNAME      []string `json:"cname,omitempty"`
 	SOA        []string `json:"soa,omitempty"`
-	Wildcard   bool     `json:"wildcard,omitempty"`   // the parent answers so for any name
+	Wildcard   bool     `json:"wildcard,omitempty"`   // the public suffix answers so for any name
 	Disputed   string   `json:"disputed,omitempty"`   // another upstream, which says that the name does not exist
 	Tags       []string `json:"tags,omitempty"`       // sorted
 	Incomplete []string `json:"incomplete,omitempty"` // record types that got no answer

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	maxParents     = 8 // zones above a name that are looked for
 	parentPort     = 53
 	parentServers  = 4                     // of one zone that are remembered
 	parentTries    = 2                     // of them that are asked about one name

@@ -82,13 +82,9 @@ func TestMeaning(t *testing.T) {
 	dangling := func(chain ...string) resolver.Answer {
 		return resolver.Answer{State: resolver.Registered, RCode: "NXDOMAIN", Reason: resolver.ReasonDangling, CNAME: chain}
 	}
-	wildcard := func(a resolver.Answer) resolver.Answer {
-		a.Wildcard = true
-		return a
-	}
 	nsOnly := with(func(a *resolver.Answer) { a.NS = []string{"ns1.host.example"} })
 	wild := nsOnly
-	wild.A, wild.Wildcard = []string{"192.0.2.7"}, true
+	wild.A = []string{"192.0.2.7"}
 	v4 := func(addr string) resolver.Answer {
 		return with(func(a *resolver.Answer) { a.A = []string{addr} })
 	}
@@ -113,9 +109,9 @@ func TestMeaning(t *testing.T) {
 		"dangling.in":  dangling("gone.example"),
 		"outsidecn.in": dangling("www.elsewhere.example"),
 		"loop.in":      with(func(a *resolver.Answer) { a.CNAME = []string{"loop.in", "pool.in"} }),
-		"leaf.tree.in": wildcard(dangling("leaf.full.in")),
+		"leaf.tree.in": dangling("leaf.full.in"),
 		"leaf.stem.in": v4("192.0.2.6"),
-		"x.stem.in":    wildcard(dangling("x.nowhere.in")),
+		"x.stem.in":    dangling("x.nowhere.in"),
 		"a.wild.in":    wild,
 		"escaped.in": with(func(a *resolver.Answer) {
 			a.NS = []string{`evil\000\"\;\032.host.example`}

@@ -16,29 +16,27 @@ const (
 	maxProbes       = 32          // of one wildcard, all misses together
 	maxFruitless    = 3           // probes in a row that bring nothing new before a name is let go
 	maxUnion        = 512         // values of a type that are remembered of a wildcard
-	maxWildcards    = 4096        // parents that are remembered
-	maxParents      = 8           // of one name
-	leastProbe      = 8           // characters of a random label: 2^40 of them
+	maxWildcards    = 4096        // suffixes that are remembered
 	wildcardKeep    = time.Hour   // for which a finding holds
 	wildcardUnknown = time.Minute // likewise, when no probe got an answer
 )
 
-// What a probe of a parent came to.
+// What a probe of a public suffix came to.
 const (
 	probeNone     = "none"     // names that do not exist get NXDOMAIN
 	probeWildcard = "wildcard" // they are answered for
 	probeUnknown  = "unknown"  // no sure answer
 )
 
-// wildcards remembers, by parent, what is answered for names that do not exist.
+// wildcards remembers, by public suffix, what is answered for names that do not exist.
 type wildcards struct {
-	mu      sync.Mutex
-	parents map[string]*wildcard
+	mu       sync.Mutex
+	suffixes map[string]*wildcard
 }
 
-// wildcard is what is known of one parent. Who holds turn probes or compares.
+// wildcard is what is known of one suffix. Who holds turn probes or compares.
 type wildcard struct {
-	parent string // no trailing dot
+	suffix string // no trailing dot
 	turn   chan struct{}
 	until  time.Duration // 0: not probed yet
 	exists bool
@@ -47,50 +45,43 @@ type wildcard struct {
 	probes int
 }
 
-// standsIn reports whether what was found of a is what some parent of a, up to
-// its public suffix, answers for any name (RFC 1034 section 4.3.3, or a
-// registry that answers for names nobody registered). The only errors are those
-// of Resolve.
+// standsIn reports whether what was found of a is what its public suffix
+// answers for any name (RFC 1034 section 4.3.3, or a registry that answers for
+// names nobody registered). A wildcard below a registered domain is its owner's
+// own, and no reason to doubt that the domain is registered. The only errors
+// are those of Resolve.
 //
-// Parents are probed when a name below them exists, so that no question is
-// wasted on the others: three random labels, and the union of their answers. A
-// name that the union does not cover has the parent probed again, because large
+// A suffix is probed when a name below it exists, so that no question is wasted
+// on the others: three random labels, and the union of their answers. A name
+// that the union does not cover has the suffix probed again, because large
 // hosts rotate their addresses, until it does or the probes bring nothing new.
 func (r *Resolver) standsIn(ctx context.Context, a *Answer) (bool, error) {
 	suffix, _ := publicsuffix.PublicSuffix(a.Name)
-	parent := a.Name
-	for range maxParents {
-		label, above, ok := strings.Cut(parent, ".")
-		if !ok || parent == suffix {
-			return false, nil
-		}
-		parent = above
-		covered, err := r.wildcards.of(parent).covers(ctx, r, a, label)
-		if covered || err != nil {
-			return covered, err
-		}
+	labels, below := strings.CutSuffix(a.Name, "."+suffix)
+	if !below {
+		return false, nil
 	}
-	return false, nil
+	return r.wildcards.of(suffix).covers(ctx, r, a, labels)
 }
 
-func (w *wildcards) of(parent string) *wildcard {
+func (w *wildcards) of(suffix string) *wildcard {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known := w.parents[parent]; known != nil {
+	if known := w.suffixes[suffix]; known != nil {
 		return known
 	}
-	if len(w.parents) >= maxWildcards {
-		for other := range w.parents { // any one: it can be found out again
-			delete(w.parents, other)
+	if len(w.suffixes) >= maxWildcards {
+		for other := range w.suffixes { // any one: it can be found out again
+			delete(w.suffixes, other)
 			break
 		}
 	}
-	known := &wildcard{parent: parent, turn: make(chan struct{}, 1)}
-	w.parents[parent] = known
+	known := &wildcard{suffix: suffix, turn: make(chan struct{}, 1)}
+	w.suffixes[suffix] = known
 	return known
 }
 
-func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, label string) (bool, error) {
+func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, labels string) (bool, error) {
 	select {
 	case w.turn <- struct{}{}:
 		defer func() { <-w.turn }()
@@ -105,7 +96,7 @@ func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, label str
 		}
 		w.until = r.clock() + keep
 	}
-	for fruitless := 0; w.exists && !w.has(a, label); fruitless++ {
+	for fruitless := 0; w.exists && !w.has(a, labels); fruitless++ {
 		if w.probes >= maxProbes || fruitless >= maxFruitless {
 			return false, nil
 		}
@@ -121,21 +112,15 @@ func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, label str
 }
 
 // probe asks about random labels and adds what is answered to the union. It
-// returns for how long the finding holds. Below a parent so long that hardly a
-// name fits nothing is asked: it counts as one without a wildcard.
+// returns for how long the finding holds.
 func (w *wildcard) probe(ctx context.Context, r *Resolver) (time.Duration, error) {
-	room := maxName - len(w.parent) - len(".")
-	if room < leastProbe {
-		return wildcardKeep, nil
-	}
 	var answers [probeLabels]Answer
 	var labels [probeLabels]string
 	var group errgroup.Group
 	for i := range answers {
-		label := strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
-		labels[i] = label[:min(len(label), room)]
+		labels[i] = strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
 		group.Go(func() (err error) {
-			_, err = r.look(ctx, labels[i]+"."+w.parent+".", &answers[i])
+			_, err = r.look(ctx, labels[i]+"."+w.suffix+".", &answers[i])
 			return err
 		})
 	}
@@ -179,8 +164,8 @@ func (w *wildcard) add(a *Answer, label string) {
 // has reports whether the union covers a: of every type that a has records of
 // only such as the wildcard's answers had too, and of every other type none
 // where they had none.
-func (w *wildcard) has(a *Answer, label string) bool {
-	for i, list := range w.comparable(a, label) {
+func (w *wildcard) has(a *Answer, labels string) bool {
+	for i, list := range w.comparable(a, labels) {
 		if len(list) == 0 && !w.lacks[i] && !a.lacksAnswer(i) {
 			return false
 		}
@@ -193,16 +178,16 @@ func (w *wildcard) has(a *Answer, label string) bool {
 	return true
 }
 
-// comparable returns a's lists of records, less what depends on the label: the
-// targets of a DNAME repeat it.
-func (w *wildcard) comparable(a *Answer, label string) [recordLists][]string {
+// comparable returns a's lists of records, less what depends on the labels
+// before the suffix: the targets of a DNAME repeat them.
+func (w *wildcard) comparable(a *Answer, labels string) [recordLists][]string {
 	var lists [recordLists][]string
 	for i := range lists {
 		lists[i] = *a.lists()[i]
 	}
 	targets := make([]string, len(a.CNAME))
 	for i, target := range a.CNAME {
-		if rest, ok := strings.CutPrefix(target, label+"."); ok {
+		if rest, ok := strings.CutPrefix(target, labels+"."); ok {
 			target = "*." + rest
 		}
 		targets[i] = target

@@ -43,7 +43,7 @@ shop.taken.ph.   A  192.0.2.10
 		"taken.ph":       false,
 		"other.ph":       false,
 		"bare.ph":        false, // the wildcard has an address, this has none
-		"login.taken.ph": true,
+		"login.taken.ph": false, // a catch-all below a registered domain is its owner's
 		"shop.taken.ph":  false,
 	} {
 		if a := resolve(t, r, name); a.State != resolver.Registered || a.Wildcard != want {
@@ -52,10 +52,26 @@ shop.taken.ph.   A  192.0.2.10
 	}
 }
 
-func TestWildcardOfADeeperParent(t *testing.T) {
-	server := serve(t, "*.shop.example.in. CNAME gone.example.\nexample.in. A 192.0.2.1\n")
+func TestWildcardOfARegisteredDomain(t *testing.T) {
+	server := serve(t, `
+*.shop.example.in. CNAME gone.example.
+example.in.        A     192.0.2.1
+*.in.net.          CNAME all.example.
+all.example.       A     192.0.2.2
+*.github.io.       A     192.0.2.3
+tree.              DNAME all.example.
+`)
 	r := slow(t, server)
-	for name, want := range map[string]bool{"a.b.shop.example.in": true, "a.shop.example.in": true, "example.in": false} {
+	for name, want := range map[string]bool{
+		"a.b.shop.example.in": false,
+		"a.shop.example.in":   false,
+		"example.in":          false,
+		"a.in.net":            true,
+		"a.b.in.net":          true, // below one that nobody registered either
+		"a.github.io":         true, // private, but a suffix to whoever registers there
+		"a.b.github.io":       true,
+		"a.b.tree":            true,
+	} {
 		if a := resolve(t, r, name); a.State != resolver.Registered || a.Wildcard != want {
 			t.Errorf("%s: %+v, want wildcard %v", name, a, want)
 		}
