@@ -299,6 +299,8 @@ func (r *reply) collect(rrs []dns.RR, name string, t Type) {
 		}
 	}
 	r.values, r.chain = tidy(r.values), tidy(r.chain)
+	// RFC 7505 section 3: with another MX record beside it, it is none.
+	r.nullMX = r.nullMX && len(r.values) == 0
 }
 
 func contains(names []string, name string) bool {
@@ -316,7 +318,7 @@ func (r *reply) text(rr dns.RR) string {
 	case *dns.NS:
 		return hostText(rr.Ns)
 	case *dns.MX:
-		if rr.Mx == "." {
+		if rr.Mx == "." && rr.Preference == 0 {
 			r.nullMX = true
 		}
 		return hostText(rr.Mx)

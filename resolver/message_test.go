@@ -171,6 +171,30 @@ func TestCutMessages(t *testing.T) {
 	}
 }
 
+func TestOnlyASingleNullMXCounts(t *testing.T) {
+	_, end := asked(t, TypeMX)
+	for _, tt := range []struct {
+		records []string
+		want    bool
+	}{
+		{[]string{"asked.in. MX 0 ."}, true},
+		{[]string{"asked.in. MX 0 .", "asked.in. MX 10 mail.evil.example."}, false},
+		{[]string{"asked.in. MX 10 mail.evil.example.", "asked.in. MX 0 ."}, false},
+		{[]string{"asked.in. MX 1 ."}, false},
+		{[]string{"other.in. MX 0 ."}, false},
+		{nil, false},
+	} {
+		b := message(t, TypeMX, func(m *dns.Msg) {
+			for _, text := range tt.records {
+				m.Answer = append(m.Answer, record(t, text))
+			}
+		})
+		if r, err := unpackAnswer(b, end, askedName, TypeMX); err != nil || r.nullMX != tt.want {
+			t.Errorf("%q: %+v, %v", tt.records, r, err)
+		}
+	}
+}
+
 // A random answer section gives exactly what a plain reading of the rule says.
 func TestRecordsFollowTheChain(t *testing.T) {
 	names := []string{askedName, "b.in.", "c.in.", "d.in.", "e.in."}

@@ -209,7 +209,7 @@ func (r row) records() string {
 	}
 	// What the records themselves show needs no word.
 	tags := slices.DeleteFunc(slices.Clone(r.Tags), func(tag string) bool {
-		return tag == resolver.TagSpecialAddress || tag == resolver.TagNullMX
+		return tag == resolver.TagSpecialAddress
 	})
 	if len(tags) > 0 {
 		parts = append(parts, "["+strings.Join(tags, " ")+"]")

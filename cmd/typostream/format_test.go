@@ -41,6 +41,8 @@ func TestFormats(t *testing.T) {
 	}
 	marked := emitter.Event{Detail: emitter.Detail{Wildcard: true, Disputed: "192.0.2.53:53", Tags: []string{"parked", "special_address"}}}
 	results[2].Event = func() *emitter.Event { return &marked }
+	mailless := emitter.Event{Detail: emitter.Detail{Tags: []string{"null_mx"}}}
+	results[3].Event = func() *emitter.Event { return &mailless }
 	tests := []struct {
 		format string
 		all    bool
@@ -51,21 +53,21 @@ func TestFormats(t *testing.T) {
 addition,acmea.com,,,,,absent,
 addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.example,registered,disputed;parked;special_address;wildcard
 addition,acmex.com,,,,,unknown,
-omission,acm.com,,,,,registered,
+omission,acm.com,,,,,registered,null_mx
 omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
 `},
 		{"csv", true, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags
 addition,acmea.com,,,,,absent,
 addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.example;b.example,registered,disputed;parked;special_address;wildcard
 addition,acmex.com,,,,,unknown,
-omission,acm.com,,,,,registered,
+omission,acm.com,,,,,registered,null_mx
 omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
 `},
 		{"table", true, `acme.com
 addition  acmea.com   absent
 addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.example;b.example MX:mx,1.example [disputed parked wildcard]
 addition  acmex.com   unknown
-omission  acm.com     -
+omission  acm.com     - [null_mx]
 
 münchen.de
 omission  münchėn.de  192.0.2.9
