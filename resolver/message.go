@@ -165,7 +165,7 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 	authority := int(binary.BigEndian.Uint16(msg[8:]))
 	others := authority + int(binary.BigEndian.Uint16(msg[10:]))
 	var rrs []dns.RR
-	r.ttl = math.MaxInt32 // the largest there is (RFC 2181 section 8)
+	r.ttl = math.MaxInt32 // the largest there is; more counts as 0 (RFC 2181 section 8)
 	negative := uint32(0)
 	var hasNS, hasSOA bool // in the authority section
 	off := end
@@ -184,12 +184,12 @@ func unpackAnswer(msg []byte, end int, name string, t Type) (reply, error) {
 				return reply{}, fmt.Errorf("%w: %w", errMalformed, err)
 			}
 			rrs = append(rrs, rr)
-			r.ttl = min(r.ttl, ttl)
+			r.ttl = min(r.ttl, lifetime(ttl))
 		case i >= answers && i < answers+authority && kind == dns.TypeNS:
 			hasNS = true
 		case i >= answers && i < answers+authority && kind == dns.TypeSOA && next-off > 4:
 			hasSOA = true
-			negative = min(ttl, binary.BigEndian.Uint32(msg[next-4:])) // MINIMUM is the last field
+			negative = min(lifetime(ttl), binary.BigEndian.Uint32(msg[next-4:])) // MINIMUM is the last field
 		case i >= answers && kind == dns.TypeOPT:
 			r.rcode |= int(ttl>>24) << 4
 		}
@@ -226,6 +226,15 @@ func delegatedTo(msg []byte, off, n int, name string) []string {
 		off = next
 	}
 	return tidy(hosts)
+}
+
+// lifetime returns what a TTL field says, in seconds: 0 if its top bit is set
+// (RFC 2181 section 8).
+func lifetime(ttl uint32) uint32 {
+	if ttl > math.MaxInt32 {
+		return 0
+	}
+	return ttl
 }
 
 func wanted(kind uint16, t Type) bool {

@@ -265,7 +265,9 @@ func TestTimeToLive(t *testing.T) {
 		{"NODATA: its MINIMUM", nil, []string{"in. 3600 SOA ns. h. 1 2 3 4 900"}, 900},
 		{"NODATA without a SOA", nil, []string{"in. 3600 NS ns."}, 0},
 		{"an alias of nothing", []string{"asked.in. 30 CNAME b.in."}, []string{"in. 3600 SOA ns. h. 1 2 3 4 900"}, 30},
-		{"more than there is", []string{"asked.in. 4294967295 A 192.0.2.1"}, nil, 1<<31 - 1},
+		{"the most there is", []string{"asked.in. 2147483647 A 192.0.2.1"}, nil, 1<<31 - 1},
+		{"more than there is", []string{"asked.in. 2147483648 A 192.0.2.1"}, nil, 0},
+		{"NODATA: more than there is", nil, []string{"in. 4294967295 SOA ns. h. 1 2 3 4 900"}, 0},
 	} {
 		b := message(t, TypeA, func(m *dns.Msg) {
 			for _, text := range tt.answer {
