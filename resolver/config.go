@@ -57,8 +57,8 @@ type Config struct {
 	// the measured round trip below that: at first 1 s, never under 60 ms,
 	// doubled on each retry (RFC 6298). Default 2.5 s, at most 1 min.
 	Timeout time.Duration
-	// QPS limits what is sent to all upstreams together, retries included, to so
-	// many queries a second: evenly, at most 10 ms worth of them at once. Default
+	// QPS limits what is sent to all upstreams, and to servers of parent zones,
+	// together, retries included, to so many queries a second: evenly, at most 10 ms worth of them at once. Default
 	// 0: as many as the upstreams answer. At most 10,000,000.
 	QPS int
 	// Roots vouch for the certificates of tls:// and https:// upstreams.

@@ -65,6 +65,9 @@ func (r *Resolver) settle(ctx context.Context, fqdn string, a *Answer) (time.Dur
 		if err := r.pause(ctx, wait); err != nil {
 			return 0, err
 		}
+		if err := r.pace.wait(ctx, r.life); err != nil {
+			return 0, err
+		}
 		m := r.askServer(ctx, server, fqdn)
 		if err := r.ended(ctx); err != nil {
 			return 0, err

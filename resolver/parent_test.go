@@ -3,10 +3,13 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/typostream/typostream/resolver/resolvertest"
 )
@@ -173,6 +176,19 @@ func TestParentsAreAskedPolitely(t *testing.T) {
 	}
 	if len(p.next) > maxZones*parentServers+1 {
 		t.Errorf("%d servers are remembered", len(p.next))
+	}
+}
+
+func TestQuestionsToParentsCountForTheLimit(t *testing.T) {
+	upstream, parent := serve(t, lameUpstream), serve(t, lameParent)
+	r := withParent(t, upstream, parent)
+	r.pace = &pace{rate.NewLimiter(rate.Every(1000*time.Hour), 100)}
+	if a, err := r.Resolve(t.Context(), "lame.in"); err != nil || a.Reason != ReasonDelegated {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	sent := upstream.Total() + parent.Total()
+	if left := int(math.Round(r.pace.Tokens())); parent.Total() == 0 || left > 100-sent {
+		t.Errorf("%d queries were sent, %d of them to the parent, and %d are left of 100", sent, parent.Total(), left)
 	}
 }
 
