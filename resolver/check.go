@@ -15,11 +15,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// canaryTime is the patience of Check for one address. The first of two tries
-// gets a quarter of it, so that a server that takes its time the first time has
-// the rest for the second. The other port is tried beside it after half of it,
-// and used only if the first stays silent.
-const canaryTime = 2 * time.Second
+// canaryTime is the patience of Check for one address, Config.Timeout if that
+// is longer, up to maxCanaryTime. A second try follows the first after a quarter of it, and either's
+// answer counts until the end. The other port is tried beside it after half of
+// it, and used only if the first stays silent.
+const (
+	canaryTime    = 2 * time.Second
+	maxCanaryTime = 10 * time.Second // a start must not wait longer
+)
 
 // CheckError says that no nameserver can be used.
 type CheckError struct {
@@ -67,8 +70,9 @@ type finding struct {
 
 // Check asks every configured nameserver for the NS records of a name that
 // exists (Config.CanaryExists) and for the address of one that does not (a
-// random one below Config.CanaryAbsent), all at a time, and returns within about
-// five seconds. A server that gives no answer, says that the first does not
+// random one below Config.CanaryAbsent), all at a time, and returns within one
+// and a half times Config.Timeout (2 s at least, 10 s at most), and 2 s for the look-up of
+// host names. A server that gives no answer, says that the first does not
 // exist or that the second does, is left out until the next Check, with a
 // warning; when none is left the error is a *CheckError, and nothing changes.
 // An answer with an error code is no reason to leave a server out. A server
@@ -280,13 +284,39 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	return finding{fault: "unreachable, or nothing listens on that port"}
 }
 
-// ask puts one question, over UDP where there is a choice, and once more if the
-// first datagram or its answer is lost.
-func (u *upstream) ask(ctx context.Context, l *link, name string, t Type) (reply, error) {
+// ask puts one question, over UDP where there is a choice, and once more beside
+// it if the first datagram or its answer may be lost.
+func (u *upstream) ask(ctx context.Context, l *link, name string, t Type) (rep reply, err error) {
 	patience := u.resolver.cfg.patience
-	rep, err := u.ping(ctx, l, name, t, patience/4)
-	if errors.Is(err, errTimeout) {
-		rep, err = u.ping(ctx, l, name, t, patience-patience/4)
+	ctx, cancel := context.WithCancel(ctx)
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	defer cancel()
+	type result struct {
+		reply
+		err error
+	}
+	results := make(chan result, 2)
+	try := func(wait time.Duration) {
+		tries.Go(func() {
+			rep, err := u.ping(ctx, l, name, t, wait)
+			results <- result{rep, err}
+		})
+	}
+	try(patience)
+	second := time.NewTimer(patience / 4)
+	defer second.Stop()
+	for waiting := 1; waiting > 0; {
+		select {
+		case <-second.C:
+			waiting++
+			try(patience - patience/4)
+		case got := <-results:
+			waiting--
+			if rep, err = got.reply, got.err; !errors.Is(err, errTimeout) {
+				return rep, err
+			}
+		}
 	}
 	return rep, err
 }

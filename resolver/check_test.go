@@ -152,14 +152,24 @@ func TestCheckFallsBackToPort53(t *testing.T) {
 
 func TestCheckPrefersThePortThatWasAskedFor(t *testing.T) {
 	t.Parallel()
-	// Its answer to the second try comes after port 53 has answered, and counts.
-	slow, other := serve(t, ";! * DELAY 1s"), serve(t, "")
-	r, log := newLogged(t, Config{Upstreams: []string{slow.Addr()}, fallbackPort: port(t, other.Addr())})
+	// Its answer to the first try comes after the second was sent and port 53 has
+	// answered, and counts.
+	slow, other := serve(t, ";! * DELAY 1700ms"), serve(t, "")
+	r, log := newLogged(t, Config{Upstreams: []string{slow.Addr()}, fallbackPort: port(t, other.Addr()), patience: 2 * time.Second})
 	if err := r.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if log.Len() > 0 || other.Total() == 0 {
 		t.Errorf("port 53 was asked %d times, log:\n%s", other.Total(), log)
+	}
+}
+
+func TestCheckIsAsPatientAsTheResolver(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{0: DefaultTimeout, time.Second: canaryTime, 10 * time.Second: 10 * time.Second, time.Minute: maxCanaryTime} {
+		r, _ := newLogged(t, Config{Upstreams: []string{"127.0.0.1:9"}, Timeout: timeout})
+		if r.cfg.patience != want {
+			t.Errorf("timeout %v: waits %v, want %v", timeout, r.cfg.patience, want)
+		}
 	}
 }
 

@@ -237,7 +237,7 @@ func (c Config) complete() (settings, error) {
 		faults = append(faults, &ConfigError{"CacheEntries", fmt.Sprint(s.CacheEntries), "is not between 0 and 10000000", ""})
 	}
 	if s.patience == 0 {
-		s.patience = canaryTime
+		s.patience = min(max(canaryTime, s.Timeout), maxCanaryTime)
 	}
 	if s.floor == 0 {
 		s.floor = minRTO
