@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -34,9 +35,13 @@ type UpstreamFault struct {
 	Upstream string // host:port as configured
 	Reason   string
 	Lies     bool // it answers, but not the truth
+	Denies   bool // in particular, that Config.CanaryExists does not exist
+	Distrust bool // its certificate was not accepted
 }
 
-func (f UpstreamFault) lies() bool { return f.Lies }
+func (f UpstreamFault) lies() bool     { return f.Lies }
+func (f UpstreamFault) denies() bool   { return f.Denies }
+func (f UpstreamFault) distrust() bool { return f.Distrust }
 
 func (e *CheckError) Error() string {
 	var b strings.Builder
@@ -54,7 +59,12 @@ func (e *CheckError) Error() string {
 
 // Hint says what to do about it.
 func (e *CheckError) Hint() string {
-	if slices.ContainsFunc(e.Upstreams, UpstreamFault.lies) {
+	switch {
+	case slices.ContainsFunc(e.Upstreams, UpstreamFault.denies):
+		return "if your nameservers know only some of the DNS, name a domain that they do know with --canary-exists or CANARY_EXISTS; else name another nameserver with --nameservers or NAMESERVERS"
+	case slices.ContainsFunc(e.Upstreams, UpstreamFault.distrust):
+		return "a certificate must be for the host as written and from an authority that the system trusts; for another name in it write tls://ADDRESS#NAME"
+	case slices.ContainsFunc(e.Upstreams, UpstreamFault.lies):
 		return "some providers answer for names that do not exist; name another nameserver with --nameservers or NAMESERVERS, such as one of your own"
 	}
 	return "name one that answers with --nameservers or NAMESERVERS, and see that UDP and TCP to its port are not blocked"
@@ -66,6 +76,8 @@ type finding struct {
 	rcode int
 	fault string
 	lies  bool // the fault is that it does
+	// Likewise; see UpstreamFault.
+	denies, distrust bool
 }
 
 // Check asks every configured nameserver for the NS records of a name that
@@ -99,7 +111,7 @@ func (r *Resolver) Check(ctx context.Context) error {
 	for i, u := range r.all {
 		f := found[i]
 		if f.link == nil {
-			faults = append(faults, UpstreamFault{u.String(), f.fault, f.lies})
+			faults = append(faults, UpstreamFault{u.String(), f.fault, f.lies, f.denies, f.distrust})
 			continue
 		}
 		u.adopt(f.link)
@@ -263,8 +275,8 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 	fault := <-lie
 	switch {
 	case err == nil && rep.rcode == dns.RcodeNameError:
-		fault = fmt.Sprintf("it says that %s does not exist", shown(cfg.CanaryExists))
-		fallthrough
+		u.release(l)
+		return finding{fault: fmt.Sprintf("it says that %s does not exist", shown(cfg.CanaryExists)), lies: true, denies: true}
 	case fault != "":
 		u.release(l)
 		return finding{fault: fault, lies: true}
@@ -279,7 +291,8 @@ func (u *upstream) canary(ctx context.Context, addr netip.AddrPort) finding {
 		return finding{fault: "its answer is malformed"}
 	}
 	if detail := strings.TrimPrefix(err.Error(), errUnreachable.Error()+": "); detail != err.Error() {
-		return finding{fault: detail}
+		var untrusted *tls.CertificateVerificationError
+		return finding{fault: detail, distrust: errors.As(err, &untrusted)}
 	}
 	return finding{fault: "unreachable, or nothing listens on that port"}
 }

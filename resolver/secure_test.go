@@ -105,6 +105,8 @@ func TestCertificateIsVerified(t *testing.T) {
 				}
 			case !errors.As(err, &fault) || !strings.Contains(err.Error(), tt.want):
 				t.Errorf("got %v, want %q in it", err, tt.want)
+			case strings.Contains(fault.Hint(), "tls://ADDRESS#NAME") != (tt.want == "certificate" || tt.want == "other.test"):
+				t.Errorf("hint %q", fault.Hint())
 			}
 		})
 	}
