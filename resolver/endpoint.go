@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxUpstreams is what the set of tried upstreams of a question has bits for.
+// maxUpstreams bounds Config.Upstreams: each has sockets and buffers of its own.
 const maxUpstreams = 64
 
 // scheme is how a nameserver is spoken to.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -115,7 +116,8 @@ func (c *requests) post(ctx context.Context, q *query) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("HTTP status %d", response.StatusCode)
 	}
-	if kind := response.Header.Get("Content-Type"); kind != mediaType {
+	kind := response.Header.Get("Content-Type")
+	if parsed, _, err := mime.ParseMediaType(kind); err != nil || parsed != mediaType {
 		return fmt.Errorf("HTTP content of type %.64q instead of %s", kind, mediaType)
 	}
 	message, err := io.ReadAll(io.LimitReader(response.Body, maxMessage+1))

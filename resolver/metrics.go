@@ -107,7 +107,7 @@ func newMetrics(upstreams []*upstream) *metrics {
 		queries:   desc("queries_total", "Queries sent, retries included, by record type.", "type"),
 		responses: desc("responses_total", "Answers to our questions, by response code.", "rcode"),
 		drops:     desc("dropped_responses_total", "Messages that answered no question in flight, by what was wrong.", "reason"),
-		roundTrip: desc("round_trip_seconds", "Time from a query to its answer, over UDP."),
+		roundTrip: desc("round_trip_seconds", "Time from a query to its answer; over a connection, with the time to open it if it is new."),
 	}
 	count := func(name, help string, field func(*meter) *atomic.Uint64) {
 		m.plain = append(m.plain, plainMetric{desc(name, help), prometheus.CounterValue, func(u *upstream) float64 {

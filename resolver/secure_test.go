@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/typostream/typostream/resolver"
 	"github.com/typostream/typostream/resolver/resolvertest"
 )
@@ -52,6 +54,9 @@ func TestTLSAndHTTPS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if n := roundTrips(t, r); n < 1000 {
+				t.Errorf("%d round trips were measured", n)
+			}
 			if a := resolve(t, r, "fail.test"); a.State != resolver.Unknown || a.Reason != "SERVFAIL" {
 				t.Errorf("got %+v", a)
 			}
@@ -63,6 +68,25 @@ func TestTLSAndHTTPS(t *testing.T) {
 	if server.TCP() != server.Total() {
 		t.Errorf("%d of %d queries came in the clear", server.Total()-server.TCP(), server.Total())
 	}
+}
+
+// roundTrips returns how many the metrics of r show.
+func roundTrips(t *testing.T, r *resolver.Resolver) (n uint64) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.Metrics()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "typostream_dns_round_trip_seconds" {
+			for _, m := range family.GetMetric() {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return n
 }
 
 func TestEncryptedUpstreamsBesideAPlainOne(t *testing.T) {

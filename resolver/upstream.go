@@ -118,6 +118,7 @@ func (l *link) overStream(ctx context.Context, q *query, timeout time.Duration) 
 	q.received = u.resolver.clock()
 	switch {
 	case err == nil:
+		u.meter.roundTrip(q.received - q.sent)
 		took, old := int64(q.received-q.sent), u.streamRTT.Load()
 		if old != 0 {
 			took = old + (took-old)/8

@@ -20,11 +20,12 @@ const (
 
 // window says how many queries a server may have at a time. It grows by one an
 // answer up to the threshold (doubling each round trip), then by a tenth in the
-// time that it takes to notice a loss, and is cut once a round at most, when more than toleratedLoss of it was
-// lost: to what came through, and to cutTo at least. So it settles near what
-// the server can take, a server that polices its rate included, and a loss
-// that has other reasons costs no speed. Both are as in TCP (RFC 5681), but
-// for the tolerance, without which one lost datagram would halve it.
+// time that it takes to notice a loss, and is cut once a round at most, when
+// more than toleratedLoss of it was lost: to what came through, and to cutTo at
+// least. So it settles near what the server can take, a server that polices its
+// rate included, and a loss that has other reasons costs no speed. Both are as
+// in TCP (RFC 5681), but for the tolerance, without which one lost datagram
+// would halve it.
 type window struct {
 	size, threshold float64
 

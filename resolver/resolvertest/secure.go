@@ -141,8 +141,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	w.Header().Set("Content-Type", "application/dns-message")
-	_, _ = w.Write(answer.Bytes()) // whoever asked may have gone
+	w.Header().Set("Content-Type", "Application/DNS-Message; a=b") // case and parameters must not matter (RFC 9110 section 8.3.1)
+	_, _ = w.Write(answer.Bytes())                                 // whoever asked may have gone
 }
 
 // httpWriter keeps the last message that ServeDNS writes.
