@@ -184,8 +184,8 @@ func TestServerThatDropsAboveItsRateLosesNothing(t *testing.T) {
 		unknown, took := measure(t, r, 20_000, nil)
 		ideal := 23_000.0 / 20_000
 		t.Logf("%v, %.2f times the ideal, %d unknown, %d sent", took, took.Seconds()/ideal, unknown, s.got)
-		if unknown > 0 || took.Seconds() > 1.25*ideal {
-			t.Errorf("%d unknown after %v, want none within %.2f s", unknown, took, 1.25*ideal)
+		if unknown > 0 || took.Seconds() > 1.5*ideal {
+			t.Errorf("%d unknown after %v, want none within %.2f s", unknown, took, 1.5*ideal)
 		}
 	})
 }
