@@ -16,7 +16,7 @@ import (
 
 const (
 	receiveBatch = 64
-	mergedBatch  = 8      // likewise, of messages that may be many datagrams
+	mergedBatch  = 8       // likewise, of messages that may be many datagrams
 	maxMerged    = 1 << 16 // bytes in one such message
 	maxSegments  = 64      // UDP_MAX_SEGMENTS of older kernels
 	maxSegmented = 1 << 15 // bytes in one message to the kernel; the limit is 65,507
