@@ -305,3 +305,21 @@ func TestParseAlgorithms(t *testing.T) {
 		t.Error("an unknown value has a name")
 	}
 }
+
+// Of a label of one character nothing is left when it is taken out: the suffix,
+// private or not, is no look-alike.
+func TestNoBareSuffix(t *testing.T) {
+	for _, domain := range []string{"a.github.io", "a.co.uk", "a.com"} {
+		seed := mustSeed(t, domain)
+		for _, p := range []*Permutations{
+			Permute(seed, Pass{Name: "edits", Algorithms: []Algorithm{Edit, Omission}}),
+			Rank(seed, RankOptions{Limit: 20000}),
+		} {
+			for v := range p.All() {
+				if v.FQDN == seed.PublicSuffix {
+					t.Errorf("%s of %s", v.FQDN, domain)
+				}
+			}
+		}
+	}
+}

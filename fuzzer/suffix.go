@@ -117,16 +117,22 @@ func (r *suffixRules) mayBeBare(name []byte) bool {
 
 // others tells names that somebody else than the seed's registrant can hold.
 type others struct {
-	own   string // the seed's site
-	rules *suffixRules
+	own    string // the seed's site
+	suffix string // its public suffix, which may be a private one
+	rules  *suffixRules
 }
 
-func othersThan(seed Seed) others { return others{own: site(seed.FQDN), rules: icannRules()} }
+func othersThan(seed Seed) others {
+	return others{own: site(seed.FQDN), suffix: seed.PublicSuffix, rules: icannRules()}
+}
 
 // hold reports whether name is neither the seed's own nor a bare suffix. The
 // seed's own are those of the same registrant, so under a private suffix
 // (myshop.github.io) a sister name counts as another's.
 func (o others) hold(name []byte) bool {
+	if string(name) == o.suffix { // of a label of one character nothing is left
+		return false
+	}
 	tail := name[max(0, len(name)-len(o.own)):]
 	if string(tail) != o.own && !o.rules.mayBeBare(name) {
 		return true // it has a site, which ends the name
