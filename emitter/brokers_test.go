@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestRealBrokers(t *testing.T) {
 
 type brokers struct{ *kafkatest.Cluster }
 
-// open makes an emitter with a spool, closed with the test; the identity of the books is checked then.
+// open makes an emitter that replays its spool, closed with the test; the identity of the books is checked then.
 func (b *brokers) open(t *testing.T, cfg emitter.KafkaConfig) *emitter.Kafka {
 	t.Helper()
 	if cfg.Brokers == nil {
@@ -55,10 +56,13 @@ func (b *brokers) open(t *testing.T, cfg emitter.KafkaConfig) *emitter.Kafka {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var run sync.WaitGroup
+	run.Go(func() { k.Run(t.Context()) })
 	t.Cleanup(func() {
 		if err := k.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
+		run.Wait()
 		if a := k.Accounting(); a.Accepted != a.Acked+a.Spooled+a.DeadLettered || a.InFlight != 0 {
 			t.Errorf("the books do not balance: %+v", a)
 		}
@@ -238,14 +242,16 @@ func (b *brokers) password(t *testing.T) {
 			t.Errorf("%s: health %+v", name, h)
 		}
 		mend()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		tick := time.NewTicker(100 * time.Millisecond)
 		for acked := false; !acked; <-tick.C {
-			got, err := k.Emit(t.Context(), events("rotated", 1)...)
-			if err != nil {
-				t.Fatal(err)
+			got, err := k.Emit(ctx, events("rotated", 1)...)
+			if err != nil || ctx.Err() != nil {
+				t.Fatalf("%s: never acknowledged: %v, %+v", name, err, k.Accounting())
 			}
 			acked = got.Acked == 1
 		}
 		tick.Stop()
+		cancel()
 	}
 }

@@ -150,7 +150,7 @@ func (d *DeadLetters) Put(ctx context.Context, l DeadLetter) error {
 	if err != nil {
 		return fmt.Errorf("encoding a dead letter: %w", err)
 	}
-	if _, _, err := d.j.append(append(b, '\n'), 1); err != nil {
+	if _, err := d.j.append(append(b, '\n'), 1); err != nil {
 		return err
 	}
 	d.count.Add(1)

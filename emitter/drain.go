@@ -99,7 +99,7 @@ type drainPass struct {
 func (p *drainPass) file(ctx context.Context, f *spoolFile) error {
 	s := p.spool
 	s.mu.Lock()
-	size, through := f.size, f.through()
+	size, lines, through := f.size, len(f.state), f.through()
 	s.mu.Unlock()
 	if through {
 		return nil
@@ -122,7 +122,7 @@ func (p *drainPass) file(ctx context.Context, f *spoolFile) error {
 	}
 	p.batch, p.bytes = p.batch[:0], 0
 	if err == nil && stop == nil && !p.over {
-		stop = p.missing(f, read)
+		stop = p.missing(f, read, lines)
 	}
 	s.save(f, 0)
 	if stop != nil {
@@ -247,13 +247,13 @@ func (p *drainPass) damaged(f *spoolFile, n int, raw []byte, reason string) erro
 	return nil
 }
 
-// missing books lines that were written and are not there: damage made one of
-// two, or the file was cut.
-func (p *drainPass) missing(f *spoolFile, read int) error {
+// missing books those of the file's lines behind the ones read: they were
+// written and are not there, as damage made one of two, or the file was cut.
+func (p *drainPass) missing(f *spoolFile, read, lines int) error {
 	s := p.spool
 	s.mu.Lock()
 	var gone []lineRef
-	for n := read; n < len(f.state); n++ {
+	for n := read; n < lines; n++ {
 		if f.state[n] == linePending {
 			gone = append(gone, lineRef{f, n, noSlot})
 		}

@@ -126,7 +126,7 @@ func (f *Files) write(g *topicLines) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = j.append(g.lines, len(g.members))
+	_, err = j.append(g.lines, len(g.members))
 	return err
 }
 

@@ -36,36 +36,44 @@ type group struct {
 	lines  int
 	rotate bool
 	done   chan struct{}
-	seg    *segment // where the lines are
-	first  int      // number of the first of them, from 0
+	at     stretch
 	err    error
 }
 
-// append returns when p, n whole lines, is durable: the segment, and the number
-// in it of the first line.
-func (j *journal) append(p []byte, n int) (*segment, int, error) { return j.join(p, n, false) }
+// stretch is where lines came to be in a segment.
+type stretch struct {
+	seg   *segment
+	first int // number of the first of them, from 0
+	// lines and size are what the segment held when they were durable: others'
+	// lines that became so together with them too.
+	lines int
+	size  int64
+}
+
+// append returns when p, n whole lines, is durable, and where.
+func (j *journal) append(p []byte, n int) (stretch, error) { return j.join(p, n, false) }
 
 // rotate closes the segment, once what was appended before is durable; the
 // next append opens another.
 func (j *journal) rotate() error {
-	_, _, err := j.join(nil, 0, true)
+	_, err := j.join(nil, 0, true)
 	return err
 }
 
 // join adds to the group that is flushed next and returns when that is done.
 // The caller that finds the journal idle flushes; those who come meanwhile form
 // the next group.
-func (j *journal) join(p []byte, n int, rotate bool) (*segment, int, error) {
+func (j *journal) join(p []byte, n int, rotate bool) (stretch, error) {
 	j.mu.Lock()
 	if j.over {
 		j.mu.Unlock()
-		return nil, 0, ErrClosed
+		return stretch{}, ErrClosed
 	}
 	if j.next == nil {
 		j.next = &group{done: make(chan struct{})}
 	}
 	g := j.next
-	at := g.lines
+	before := g.lines
 	g.buf = append(g.buf, p...)
 	g.lines += n
 	g.rotate = g.rotate || rotate
@@ -80,7 +88,9 @@ func (j *journal) join(p []byte, n int, rotate bool) (*segment, int, error) {
 		j.handOver()
 	}
 	<-g.done
-	return g.seg, g.first + at, g.err
+	at := g.at
+	at.first += before
+	return at, g.err
 }
 
 // handOver lets a goroutine serve the groups that formed meanwhile, so that no
@@ -111,7 +121,7 @@ func (j *journal) take() *group {
 func (j *journal) flush(g *group) {
 	if len(g.buf) > 0 {
 		if g.err = j.commit(g.buf, g.lines); g.err == nil {
-			g.seg, g.first = j.seg, j.seg.lines-g.lines
+			g.at = stretch{seg: j.seg, first: j.seg.lines - g.lines, lines: j.seg.lines, size: j.seg.size}
 		}
 		g.buf = nil
 	}

@@ -251,7 +251,7 @@ func (r *replay) flush(ctx context.Context) error {
 // delivered, and why.
 func (r *replay) count(fates []Fate, err error) (first int, cause error) {
 	spooled := 0
-	r.file.grow(r.line)
+	r.file.grow(r.line, 0) // its size is of no interest here
 	for i, n := range r.at {
 		got := FateUndelivered
 		if i < len(fates) {

@@ -165,7 +165,7 @@ func (s *Spool) put(msgs []Message, unknown bool) ([]lineRef, error) {
 	for i := range msgs {
 		buf = appendSpoolLine(buf, &msgs[i], unknown)
 	}
-	seg, first, err := s.j.append(buf, len(msgs))
+	at, err := s.j.append(buf, len(msgs))
 	if err != nil {
 		return nil, err
 	}
@@ -173,12 +173,10 @@ func (s *Spool) put(msgs []Message, unknown bool) ([]lineRef, error) {
 	refs := make([]lineRef, len(msgs))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.fileOf(seg)
-	f.grow(first + len(msgs))
-	f.left += len(msgs)
-	f.size += int64(len(buf))
+	f := s.fileOf(at.seg)
+	f.grow(at.lines, at.size)
 	for i := range msgs {
-		refs[i] = lineRef{file: f, n: first + i, slot: s.order.add(&msgs[i])}
+		refs[i] = lineRef{file: f, n: at.first + i, slot: s.order.add(&msgs[i])}
 	}
 	s.waiting.Add(int64(len(msgs)))
 	return refs, nil

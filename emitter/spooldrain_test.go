@@ -481,3 +481,56 @@ func seconds(ns ...int) (out []time.Duration) {
 	}
 	return out
 }
+
+// Callers that share an fsync come back in any order. Whoever reads the spool meanwhile finds whole lines, as many as
+// are counted: a replay would take half a line for damaged, and a line that is not there yet for lost.
+func TestSpoolGrowsByWholeLines(t *testing.T) {
+	s, err := NewSpool(SpoolConfig{Dir: t.TempDir(), SegmentBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var writers sync.WaitGroup
+	for c := range 16 {
+		writers.Go(func() {
+			for n := range 200 {
+				if err := s.Put([]Message{msg(fmt.Sprintf("k%d.example", c), n)}, false); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	written := make(chan struct{})
+	go func() { writers.Wait(); close(written) }()
+	defer writers.Wait()
+	for over := false; !over; {
+		select {
+		case <-written:
+			over = true
+		default:
+		}
+		s.mu.Lock()
+		files := slices.Clone(s.files)
+		sizes, counts := make([]int64, len(files)), make([]int, len(files))
+		for i, f := range files {
+			sizes[i], counts[i] = f.size, len(f.state)
+		}
+		s.mu.Unlock()
+		for i, f := range files {
+			got := 0
+			err := f.lines(sizes[i], func(n int, line []byte) bool {
+				if _, _, err := decodeSpooled(line); err != nil {
+					t.Errorf("line %d of the %d bytes of %s: %v", n+1, sizes[i], f.path, err)
+				}
+				got++
+				return true
+			})
+			if err != nil || got != counts[i] {
+				t.Fatalf("%s: %d lines in %d bytes, %d are counted, %v", f.path, got, sizes[i], counts[i], err)
+			}
+		}
+	}
+	if st := s.Stats(); st.Records != 16*200 {
+		t.Errorf("%d lines wait, want %d", st.Records, 16*200)
+	}
+}

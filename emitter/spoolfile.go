@@ -59,11 +59,15 @@ type lineRef struct {
 	slot int32 // in the table of keys
 }
 
-// grow makes the state long enough for n lines; new ones are held.
-func (f *spoolFile) grow(n int) {
+// grow notes that the file has n lines in size bytes by now; new ones are held.
+// Lines and bytes grow together, whoever of those that shared an fsync comes
+// first: a replay must not read half a line, nor miss one that it counts.
+func (f *spoolFile) grow(n int, size int64) {
 	for len(f.state) < n {
 		f.state = append(f.state, lineHeld)
+		f.left++
 	}
+	f.size = max(f.size, size)
 }
 
 // finish marks a line as done.
