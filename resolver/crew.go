@@ -4,6 +4,9 @@ import "time"
 
 const (
 	firstCrew = 256
+	// A crew begins with as many as get so many answers a second from where the
+	// nameserver is.
+	firstRate = 100_000
 	// A term lasts so long at least, and until each worker has had so many
 	// answers on average.
 	crewTerm    = 20 * time.Millisecond
@@ -20,14 +23,15 @@ const (
 
 // crew says how many workers a pool has. It begins with few, since what more
 // have in flight costs memory and time, and doubles them on trial, as long as
-// the input is faster than they are. Not safe for concurrent use.
+// the input is faster than they are. A trial does not count the answers to what
+// was under way before it. Not safe for concurrent use.
 type crew struct {
 	limit, size, workers int
 	clock                func() time.Duration
 	pressed              bool // the input has had to wait in this term
 
 	began   time.Duration // of the term
-	answers int           // in it
+	answers int           // in it; negative: before it, to what is not its own
 	trial   bool          // size is new
 	before  int           // size before the trial
 	best    float64       // answers a second, of all terms; fades
@@ -35,8 +39,10 @@ type crew struct {
 	resting int           // the last rest
 }
 
-func newCrew(limit int, clock func() time.Duration) *crew {
-	return &crew{limit: limit, size: min(firstCrew, limit), clock: clock, began: clock(), resting: firstRest / 2}
+// newCrew makes a crew for a nameserver so far away.
+func newCrew(limit int, rtt time.Duration, clock func() time.Duration) *crew {
+	size := max(firstCrew, int(firstRate*rtt.Seconds()))
+	return &crew{limit: limit, size: min(size, limit), clock: clock, began: clock(), resting: firstRest / 2}
 }
 
 // hire reports whether there may be another worker, and counts it.
@@ -59,7 +65,9 @@ func (c *crew) dismiss() bool {
 
 // answered counts an answer and adapts the size at the end of a term.
 func (c *crew) answered() {
-	c.answers++
+	if c.answers++; c.answers == 0 {
+		c.began = c.clock()
+	}
 	if c.size >= c.limit && !c.trial || c.answers < crewAnswers*c.size || c.answers%64 != 0 {
 		return
 	}
@@ -74,12 +82,14 @@ func (c *crew) answered() {
 		c.rest = c.resting
 	}
 	c.trial, c.best = false, max(rate, c.best*crewMemory)
+	c.began, c.answers = now, 0
 	switch {
 	case c.rest > 0:
 		c.rest--
 	case c.pressed && c.size < c.limit:
 		c.trial = true
 		c.before, c.size = c.size, min(2*c.size, c.limit)
+		c.answers = -c.before
 	}
-	c.began, c.answers, c.pressed = now, 0, false
+	c.pressed = false
 }

@@ -8,7 +8,7 @@ import (
 // A pool that answers so many names a second with so many workers.
 func crewOf(limit int, rate func(workers int) float64, terms int) (c *crew, largest int) {
 	var now time.Duration
-	c = newCrew(limit, func() time.Duration { return now })
+	c = newCrew(limit, 0, func() time.Duration { return now })
 	for began := now; now-began < time.Duration(terms)*crewTerm; {
 		for c.hire() {
 		}
@@ -45,12 +45,48 @@ func TestCrewGrowsWhileItPays(t *testing.T) {
 
 func TestCrewWithoutPressureStays(t *testing.T) {
 	var now time.Duration
-	c := newCrew(4096, func() time.Duration { return now })
+	c := newCrew(4096, 0, func() time.Duration { return now })
 	for range 100_000 {
 		now += 10 * time.Microsecond
 		c.answered()
 	}
 	if c.size != firstCrew {
 		t.Errorf("%d workers though the input is slower", c.size)
+	}
+}
+
+func TestCrewBeginsByTheRoundTrip(t *testing.T) {
+	for rtt, want := range map[time.Duration]int{0: firstCrew, time.Millisecond: firstCrew, 20 * time.Millisecond: 2000, time.Second: 4096} {
+		if c := newCrew(4096, rtt, func() time.Duration { return 0 }); c.size != want {
+			t.Errorf("%s away: %d workers, want %d", rtt, c.size, want)
+		}
+	}
+}
+
+// What a larger crew brings shows only after a round trip: a trial counts from there.
+func TestCrewTrialWaitsForItsOwnAnswers(t *testing.T) {
+	const rtt = 20 * time.Millisecond
+	var now time.Duration
+	c := newCrew(4096, 0, func() time.Duration { return now })
+	for _, want := range []int{512, 1024, 2048, 4096} { // 1.25 times as many answers pay, here there are twice as many
+		for range 2 { // the first term is the trial of the term before, or the first of all
+			before := c.workers
+			for c.hire() {
+			}
+			c.pressed = true
+			for trip := range 3 {
+				n := c.workers
+				if trip == 0 && before > 0 {
+					n = before // to the others the answers are still on their way
+				}
+				for range n {
+					now += rtt / time.Duration(n)
+					c.answered()
+				}
+			}
+		}
+		if c.size < want {
+			t.Fatalf("%d workers, want %d", c.size, want)
+		}
 	}
 }

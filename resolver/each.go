@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -13,9 +14,10 @@ import (
 // one goroutine at a time and may block: the pool then fills up and no more
 // items are taken.
 //
-// It begins with 256 items at a time, or fewer if that is the limit. More are tried again and again, and kept
-// as long as more answers a second come of it: a server far away has many on
-// their way, and one nearby gains nothing.
+// It begins with 256 items at a time, more if the nearest nameserver is over
+// 5 ms away, up to that limit. More are tried again and again, and kept as long
+// as more answers a second come of it: a server far away has many on their way,
+// and one nearby gains nothing.
 //
 // Each returns after the last call of fn: nil when every item was passed to
 // it, else the first error of fn or the context's. After either, no further
@@ -39,7 +41,7 @@ func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(
 		}
 		return fnErr
 	}
-	p := newPool[T](newCrew(r.cfg.Concurrency, r.clock))
+	p := newPool[T](newCrew(r.cfg.Concurrency, r.nearest(), r.clock))
 	skipped := false
 	for item := range items {
 		if groupCtx.Err() != nil || r.life.Err() != nil {
@@ -63,6 +65,18 @@ func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(
 		return ctx.Err()
 	}
 	return nil
+}
+
+// nearest is the shortest round trip to an active upstream, 0 if one is not
+// known.
+func (r *Resolver) nearest() time.Duration {
+	active := *r.active.Load()
+	rtt, _ := active[0].state()
+	for _, u := range active[1:] {
+		other, _ := u.state()
+		rtt = min(rtt, other)
+	}
+	return rtt
 }
 
 // itemsAhead is the most items that wait for a worker. With some, who brings

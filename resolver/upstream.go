@@ -228,15 +228,21 @@ func (u *upstream) useful(yes bool) {
 // quarter of its window is in use, much more when it often brings nothing.
 func (u *upstream) cost() float64 {
 	const least = float64(time.Millisecond) // faster than that, all are alike
-	rtt, load := time.Duration(u.streamRTT.Load()), 0.0
-	if l := u.link.Load(); l != nil && l.flow != nil {
-		rtt, load = l.flow.state()
-	}
+	rtt, load := u.state()
 	if rtt == 0 {
 		return 0 // find out
 	}
 	share := float64(u.faults.Load()) / (1 << 16)
 	return max(float64(rtt), least) * (1 + 8*max(0, load-0.25)) * (1 + 50*share)
+}
+
+// state returns the smoothed round trip, 0 if it is not known, and how full the
+// window is.
+func (u *upstream) state() (srtt time.Duration, load float64) {
+	if l := u.link.Load(); l != nil && l.flow != nil {
+		return l.flow.state()
+	}
+	return time.Duration(u.streamRTT.Load()), 0
 }
 
 // firstWait is how long a first try waits for its answer.
