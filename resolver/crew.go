@@ -4,16 +4,19 @@ import "time"
 
 const (
 	firstCrew = 256
-	// A crew begins with as many as get so many answers a second from where the
-	// nameserver is.
+	// A crew begins with as many as get so many answers a second from a distant
+	// nameserver. What a start on a busy machine adds to its first round trips
+	// must not make one look distant.
 	firstRate = 100_000
+	distant   = 10 * time.Millisecond
 	// A term lasts so long at least, and until each worker has had so many
 	// answers on average.
 	crewTerm    = 20 * time.Millisecond
 	crewAnswers = 2
-	// A larger crew is kept if it brings so many times the answers of the best
-	// term before: on a busy machine some terms bring more than others anyway.
-	crewGain   = 1.25
+	// A larger crew is kept if so much of what it is larger by comes back as
+	// answers, compared with the best term before: on a busy machine some terms
+	// bring more than others anyway.
+	crewGain   = 0.5
 	crewMemory = 0.99 // of the best term, a term
 	// After a trial that brought less, so many terms pass until the next, and
 	// twice as many each time up to a limit.
@@ -41,7 +44,10 @@ type crew struct {
 
 // newCrew makes a crew for a nameserver so far away.
 func newCrew(limit int, rtt time.Duration, clock func() time.Duration) *crew {
-	size := max(firstCrew, int(firstRate*rtt.Seconds()))
+	size := firstCrew
+	if rtt >= distant {
+		size = int(firstRate * rtt.Seconds())
+	}
 	return &crew{limit: limit, size: min(size, limit), clock: clock, began: clock(), resting: firstRest / 2}
 }
 
@@ -76,7 +82,7 @@ func (c *crew) answered() {
 		return
 	}
 	rate := float64(c.answers) / (now - c.began).Seconds()
-	if c.trial && rate < c.best*crewGain {
+	if c.trial && rate < c.best*(1+crewGain*(float64(c.size)/float64(c.before)-1)) {
 		c.size = c.before
 		c.resting = min(2*c.resting, longestRest)
 		c.rest = c.resting

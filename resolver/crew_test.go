@@ -56,7 +56,7 @@ func TestCrewWithoutPressureStays(t *testing.T) {
 }
 
 func TestCrewBeginsByTheRoundTrip(t *testing.T) {
-	for rtt, want := range map[time.Duration]int{0: firstCrew, time.Millisecond: firstCrew, 20 * time.Millisecond: 2000, time.Second: 4096} {
+	for rtt, want := range map[time.Duration]int{0: firstCrew, 5 * time.Millisecond: firstCrew, 20 * time.Millisecond: 2000, time.Second: 4096} {
 		if c := newCrew(4096, rtt, func() time.Duration { return 0 }); c.size != want {
 			t.Errorf("%s away: %d workers, want %d", rtt, c.size, want)
 		}
@@ -68,7 +68,7 @@ func TestCrewTrialWaitsForItsOwnAnswers(t *testing.T) {
 	const rtt = 20 * time.Millisecond
 	var now time.Duration
 	c := newCrew(4096, 0, func() time.Duration { return now })
-	for _, want := range []int{512, 1024, 2048, 4096} { // 1.25 times as many answers pay, here there are twice as many
+	for _, want := range []int{512, 1024, 2048, 4096} { // half as many answers more pay, here there are twice as many
 		for range 2 { // the first term is the trial of the term before, or the first of all
 			before := c.workers
 			for c.hire() {
