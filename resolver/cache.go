@@ -61,7 +61,7 @@ type entry struct {
 
 // flight is a look-up under way; answer and err are set when done is closed.
 type flight struct {
-	done   chan struct{}
+	done   chan struct{} // nil until somebody joins
 	answer Answer
 	err    error
 }
@@ -90,11 +90,14 @@ func (c *cache) resolve(ctx context.Context, name string, find func(context.Cont
 		}
 		f := c.flights[name]
 		if f == nil {
-			f = &flight{done: make(chan struct{})}
+			f = &flight{}
 			c.flights[name] = f
 			c.mu.Unlock()
 			c.findings.cached(cacheMiss)
 			return c.fly(ctx, name, f, find)
+		}
+		if f.done == nil {
+			f.done = make(chan struct{})
 		}
 		c.mu.Unlock()
 		select {
@@ -120,6 +123,9 @@ func (c *cache) fly(ctx context.Context, name string, f *flight, find func(conte
 	delete(c.flights, name)
 	if f.err == nil {
 		c.put(name, &f.answer, keep)
+	}
+	if f.done == nil {
+		return f.answer, f.err
 	}
 	close(f.done)
 	return f.answer.clone(), f.err

@@ -112,7 +112,7 @@ func marks(r pipeline.Result) []string {
 }
 
 func (c *collector) end() error {
-	slices.SortStableFunc(c.rows, func(a, b row) int {
+	slices.SortFunc(c.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(a.Fuzzer, b.Fuzzer), cmp.Compare(a.Domain, b.Domain))
 	})
 	out := bufio.NewWriter(c.w)

@@ -48,7 +48,7 @@ func typostreamTool(name, binary string) tool {
 		command: func(w *work, _ []string) []string {
 			servers := strings.Join(w.servers, ",")
 			if w.seed != "" {
-				return []string{binary, "scan", "--profile", "dnstwist", "--show", "all", "-f", "jsonl", "--nameservers", servers, w.seed}
+				return []string{binary, "scan", "--profile", "dnstwist", "--show", "all", "--all", "-f", "json", "--nameservers", servers, w.seed}
 			}
 			args := []string{binary, "resolve", "-i", w.list, "--nameservers", servers}
 			if w.single {
@@ -78,26 +78,27 @@ func typostreamTool(name, binary string) tool {
 
 func checkScan(w *work, output io.Reader) (verdict, error) {
 	c := newChecker(w.names, false)
-	err := eachJSON(output, func(line *struct {
-		Name   string `json:"canonical_fqdn"`
-		Seed   bool   `json:"is_original_seed"`
-		Detail struct {
-			State           string
-			NS, A, AAAA, MX []string
-			Incomplete      []string
-		} `json:"typostream"`
-	},
-	) {
-		if line.Seed {
-			return // published before anything is asked
+	err := eachJSON(output, func(rows *[]dnstwistRow) {
+		for _, row := range *rows {
+			c.take(row.Domain, opinion{known: row.State != "unknown", registered: row.State == "registered", records: row.records()})
 		}
-		d := line.Detail
-		c.take(line.Name, opinion{
-			known: d.State != "unknown", registered: d.State == "registered", incomplete: len(d.Incomplete) > 0,
-			records: zone.Records{NS: d.NS, A: d.A, AAAA: d.AAAA, MX: d.MX},
-		})
 	})
 	return c.result(), err
+}
+
+// dnstwistRow is a name in dnstwist's JSON, which typostream writes too, with a
+// state.
+type dnstwistRow struct {
+	Domain string
+	State  string   // typostream's
+	NS     []string `json:"dns_ns"`
+	A      []string `json:"dns_a"`
+	AAAA   []string `json:"dns_aaaa"`
+	MX     []string `json:"dns_mx"`
+}
+
+func (r *dnstwistRow) records() zone.Records {
+	return zone.Records{NS: r.NS, A: r.A, AAAA: r.AAAA, MX: r.MX}
 }
 
 // eachJSON reads values of type T.
@@ -267,20 +268,13 @@ func dnstwistTool(python string) tool {
 		},
 		check: func(w *work, output io.Reader) (verdict, error) {
 			c := newChecker(w.names, false)
-			err := eachJSON(output, func(rows *[]struct {
-				Domain string
-				NS     []string `json:"dns_ns"`
-				A      []string `json:"dns_a"`
-				AAAA   []string `json:"dns_aaaa"`
-				MX     []string `json:"dns_mx"`
-			},
-			) {
+			err := eachJSON(output, func(rows *[]dnstwistRow) {
 				for _, row := range *rows {
 					all := strings.Join(append(append(append(row.NS, row.A...), row.AAAA...), row.MX...), " ")
 					// What did not answer is not told from what does not exist.
 					c.take(row.Domain, opinion{
 						known: !strings.Contains(all, "!ServFail"), registered: all != "",
-						records: zone.Records{NS: row.NS, A: row.A, AAAA: row.AAAA, MX: row.MX},
+						records: row.records(),
 					})
 				}
 			})

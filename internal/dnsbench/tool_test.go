@@ -36,10 +36,9 @@ func TestToolsAnswersAreChecked(t *testing.T) {
 		{"typostream, never asked for", typostreamTool("", "t"), false, "", `{"name":"example.com","state":"absent"}`, verdict{Wrong: 1, Lost: 3}},
 		{"typostream, NS only", typostreamTool("", "t"), true, "", `{"name":"dropboxpsla.in","state":"registered","ns":["ns2.dns3010.example","ns1.dns3010.example"]}`, verdict{Right: 1, Lost: 2}},
 		{
-			"typostream, scan", typostreamTool("", "t"), false, "example.com", `{"canonical_fqdn":"example.com","is_original_seed":true,"typostream":{}}
-{"canonical_fqdn":"amazonaaaa.app","typostream":{"state":"absent"}}
-{"canonical_fqdn":"dropboxpsla.in","typostream":{"state":"registered","ns":["ns1.dns3010.example","ns2.dns3010.example"],"a":["198.18.211.2"],"mx":["mx.mail3010.example"]}}
-{"canonical_fqdn":"fedexaaaa.co.uk","typostream":{"state":"registered","ns":["ns1.dns2268.example"]}}`,
+			"typostream, scan", typostreamTool("", "t"), false, "example.com", `[{"fuzzer":"x","domain":"amazonaaaa.app","state":"absent"},
+{"fuzzer":"y","domain":"dropboxpsla.in","state":"registered","dns_ns":["ns1.dns3010.example","ns2.dns3010.example"],"dns_a":["198.18.211.2"],"dns_mx":["mx.mail3010.example"]},
+{"fuzzer":"z","domain":"fedexaaaa.co.uk","state":"registered","dns_ns":["ns1.dns2268.example"]}]`,
 			verdict{Right: 2, Wrong: 1},
 		},
 		{"dnsx", dnsxTool("d"), false, "", dnsxFull, verdict{Right: 2, Lost: 1}},
