@@ -53,8 +53,8 @@ type publication struct {
 }
 
 // entryOf is what is remembered of a candidate.
-func entryOf(name string, a resolver.Answer, now time.Time) store.Entry {
-	return store.Entry{Name: name, Published: now, Records: store.Records{NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME}}
+func (s Seed) entryOf(name string, a resolver.Answer, now time.Time) store.Entry {
+	return store.Entry{Name: name, ID: emitter.EventID(s.FQDN, name, s.Scan), Published: now, Records: store.Records{NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME}}
 }
 
 // fresh are the publications that are not known as they are, in their order.

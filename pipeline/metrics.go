@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -12,15 +14,17 @@ type Metrics struct {
 	seeds    *prometheus.CounterVec
 	names    *prometheus.CounterVec
 	allowed  prometheus.Counter
-	known    prometheus.Counter
+	known    prometheus.CounterFunc
 	store    prometheus.Counter
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
+
+	suppressed atomic.Int64
 }
 
 // NewMetrics makes the counters; Collectors are what to register.
 func NewMetrics() *Metrics {
-	return &Metrics{
+	m := &Metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "typostream_intake_messages_total", Help: "Messages read from the input topic, by what became of them.",
 		}, []string{"verdict"}),
@@ -36,9 +40,6 @@ func NewMetrics() *Metrics {
 		allowed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_names_allowed_total", Help: "Names that the allow list took out before the DNS was asked.",
 		}),
-		known: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
-		}),
 		store: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_store_failures_total", Help: "Questions to the store of known candidates that it could not answer.",
 		}),
@@ -49,6 +50,10 @@ func NewMetrics() *Metrics {
 			Name: "typostream_seed_retries_total", Help: "Scans begun again because the one before could not be finished.",
 		}),
 	}
+	m.known = prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
+	}, func() float64 { return float64(m.Suppressed()) })
+	return m
 }
 
 // Collectors are all of the pipeline's metrics.
@@ -77,8 +82,12 @@ func (m *Metrics) scanned(seed Seed, s Summary) {
 	m.names.WithLabelValues("absent").Add(float64(s.Absent))
 	m.names.WithLabelValues("unknown").Add(float64(s.Unknown))
 	m.allowed.Add(float64(s.Allowed))
-	m.known.Add(float64(s.Suppressed))
+	m.suppressed.Add(int64(s.Suppressed))
 }
+
+// Suppressed is how many candidates were not published because they are known
+// and have not changed, in all scans that came to their end.
+func (m *Metrics) Suppressed() int64 { return m.suppressed.Load() }
 
 func (m *Metrics) storeFailed() {
 	if m != nil {

@@ -195,7 +195,7 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	}
 	what := publication{messages: messages, candidate: a.State == resolver.Registered}
 	if what.candidate && !seed.Recheck { // who asks about one name wants to hear of it
-		what.entry = entryOf(v.FQDN, a, now)
+		what.entry = seed.entryOf(v.FQDN, a, now)
 	}
 	publisher.publish(what)
 	return nil

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -51,11 +50,7 @@ func openKnown(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*known
 	case s.Oneshot:
 		return inMemory(s, metrics, log)
 	}
-	dir := s.StateDir
-	if dir == "" {
-		dir = filepath.Join(s.OutputDir, ".typostream")
-	}
-	path := filepath.Join(dir, "published.db")
+	path := statePath(s)
 	bolt, setAside, err := store.OpenBolt(path, s.DedupTTL)
 	if setAside != "" {
 		log.Warn("the store of known candidates was damaged; a new one begins", "file", path, "set_aside", setAside)

@@ -33,6 +33,7 @@ const (
 	checkDirectory   = "directory"
 	checkFsync       = "fsync"
 	checkSpace       = "space"
+	checkStore       = "store"
 	checkNameserver  = "nameserver"
 	checkRedis       = "redis"
 )
@@ -138,6 +139,9 @@ func examine(s *settings, f *doctorFlags) ([]func(context.Context) []diagnosis, 
 		all = append(all, func(ctx context.Context) []diagnosis { return examineKafka(ctx, s, f) })
 	}
 	all = append(all, func(ctx context.Context) []diagnosis { return examineDir(ctx, s, f.timeout) })
+	if s.RedisHost == "" && s.DedupTTL > 0 && !s.Oneshot {
+		all = append(all, func(ctx context.Context) []diagnosis { return examineStore(ctx, s, f.timeout) })
+	}
 	nameservers, err := examineNameservers(s)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/resolver"
 )
 
@@ -180,6 +183,24 @@ func TestDirVerdicts(t *testing.T) {
 		{"no space", emitter.DirFacts{Free: 1 << 20}, nil, "space fail", "1.0MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) { judged(t, diagnoseDir(test.facts, test.err, s), test.want, test.words) })
+	}
+}
+
+func TestStoreVerdicts(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		facts       emitter.DirFacts
+		err         error
+		want, words string
+	}{
+		{"good", emitter.DirFacts{}, nil, "", ""},
+		{"to be made", emitter.DirFacts{}, fmt.Errorf("store: %w", fs.ErrNotExist), "", ""},
+		{"in use", emitter.DirFacts{}, fmt.Errorf("store: %w", store.ErrInUse), "", ""},
+		{"damaged", emitter.DirFacts{}, errors.New("invalid database"), "store warn", "invalid database nothing is to be done"},
+		{"in memory", emitter.DirFacts{Volatile: "it is in memory"}, nil, "store warn", "it is in memory mount a volume"},
+		{"not writable", emitter.DirFacts{}, &emitter.DirError{Dir: "state", Err: errors.New("read-only file system")}, "store fail", "read-only file system set STATE_DIR"},
+	} {
+		t.Run(test.name, func(t *testing.T) { judged(t, diagnoseStore("state", test.facts, test.err), test.want, test.words) })
 	}
 }
 

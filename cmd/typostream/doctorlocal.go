@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -21,13 +23,18 @@ const (
 	leastFree = 64 << 20
 )
 
-// examineDir does not wait for a disk that hangs, which nothing can interrupt.
+// examineDir looks at the output directory.
 func examineDir(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
-	result := make(chan []diagnosis, 1)
-	go func() {
+	return examineDisk(ctx, checkDirectory, s.OutputDir, patience, func() []diagnosis {
 		facts, err := emitter.InspectDir(s.OutputDir)
-		result <- diagnoseDir(facts, err, s)
-	}()
+		return diagnoseDir(facts, err, s)
+	})
+}
+
+// examineDisk does not wait for a disk that hangs, which nothing can interrupt.
+func examineDisk(ctx context.Context, check, subject string, patience time.Duration, examine func() []diagnosis) []diagnosis {
+	result := make(chan []diagnosis, 1)
+	go func() { result <- examine() }()
 	patience += 5 * time.Second // a slow disk is to be told from one that hangs
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -38,9 +45,50 @@ func examineDir(ctx context.Context, s *settings, patience time.Duration) []diag
 	case <-ctx.Done():
 	}
 	return []diagnosis{{
-		checkDirectory, s.OutputDir, fail, fmt.Sprintf("the disk has not answered within %v", patience),
+		check, subject, fail, fmt.Sprintf("the disk has not answered within %v", patience),
 		"see whether the disk or the server of a network file system hangs",
 	}}
+}
+
+// examineStore looks at the file in which the worker remembers what it has
+// published. It is not changed.
+func examineStore(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
+	path := statePath(s)
+	return examineDisk(ctx, checkStore, path, patience, func() []diagnosis {
+		facts, err := emitter.InspectDir(filepath.Dir(path))
+		if err != nil {
+			return diagnoseStore(path, facts, err)
+		}
+		b, err := store.ReadBolt(path, s.DedupTTL)
+		if err == nil {
+			err = b.Close()
+		}
+		return diagnoseStore(path, facts, err)
+	})
+}
+
+func diagnoseStore(path string, facts emitter.DirFacts, err error) []diagnosis {
+	d := diagnosis{checkStore, path, pass, "can be read", ""}
+	_, unusable := errors.AsType[*emitter.DirError](err)
+	switch {
+	case unusable:
+		d.Verdict, d.Finding = fail, err.Error()
+		d.Remedy = "set STATE_DIR to a directory that can be written to: the worker does not start without"
+		return []diagnosis{d}
+	case errors.Is(err, store.ErrInUse):
+		d.Finding = "a running worker has it"
+	case errors.Is(err, fs.ErrNotExist):
+		d.Finding = "will be made"
+	case err != nil:
+		d.Verdict, d.Finding = warn, err.Error()
+		d.Remedy = "nothing is to be done: the worker sets it aside and begins another, and candidates that have not changed are published again"
+		return []diagnosis{d}
+	}
+	if facts.Volatile != "" {
+		d.Verdict, d.Finding = warn, d.Finding+"; "+facts.Volatile
+		d.Remedy = "mount a volume there, or set STATE_DIR to a directory on one, else candidates that have not changed are published again"
+	}
+	return []diagnosis{d}
 }
 
 func diagnoseDir(facts emitter.DirFacts, err error, s *settings) []diagnosis {

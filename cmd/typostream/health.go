@@ -33,6 +33,7 @@ type limits struct {
 type figures struct {
 	emitter.Numbers
 	accounting  emitter.Accounting
+	suppressed  int64
 	memory      int64
 	memoryLimit int64 // 0: none
 }
@@ -75,7 +76,7 @@ func (l limits) judge(f *figures) []health.Issue {
 
 // figures are those of this moment.
 func (w *workerRun) figures() *figures {
-	f := &figures{accounting: w.emitter.Accounting(), memory: memoryInUse(), memoryLimit: w.memoryLimit}
+	f := &figures{accounting: w.emitter.Accounting(), suppressed: w.metrics.Suppressed(), memory: memoryInUse(), memoryLimit: w.memoryLimit}
 	if w.kafka != nil {
 		f.Numbers = w.kafka.Numbers()
 	}
@@ -92,7 +93,8 @@ func (f *figures) details() map[string]any {
 			"records": f.Spool.Records, "bytes": f.Spool.Bytes, "limit_bytes": f.Spool.Limit, "files": f.Spool.Files, "oldest_age_seconds": math.Round(f.Spool.Age.Seconds()),
 		},
 		"dead_letters_last_hour": f.DeadLetters, "retries": f.Retries, "retried_batches": f.Retried, "breakers_open": f.Breakers,
-		"memory_bytes": f.memory, "memory_limit_bytes": f.memoryLimit,
+		"duplicates_suppressed": f.suppressed,
+		"memory_bytes":          f.memory, "memory_limit_bytes": f.memoryLimit,
 	}
 }
 

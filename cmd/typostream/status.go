@@ -1,124 +1,276 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"sync"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"text/tabwriter"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/urfave/cli/v3"
+
+	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/internal/store"
 )
 
-// isTerminal reports whether a person looks at w.
-func isTerminal(w any) bool {
-	f, ok := w.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd()))
+func statusCommand(t *terminal) *cli.Command {
+	var asJSON bool
+	options := join([]option{
+		outputDirOption("out"),
+		{name: "json", value: "false", toggle: true, usage: "print a JSON object a line", set: toggle(func(*settings) *bool { return &asJSON })},
+	}, dedupOptions())
+	return t.command(&cli.Command{
+		Name: "status", Usage: "tell what became of events, by their id or a name", ArgsUsage: "ID|NAME...",
+		Description: `EXAMPLES:
+   typostream status examp1e.com
+   typostream status --json 4d2b1f0c9a1e55d2b7043f0c9a1e55d2
+
+It looks at the spool, the dead letters, the files of the mode without Kafka
+and what the worker remembers as published, and changes nothing. Exit code 1 if
+there is no trace of one, 3 if there is none and one place could not be asked.`,
+	}, options, func(ctx context.Context, s *settings, arguments []string) error {
+		return t.status(ctx, s, arguments, asJSON)
+	})
 }
 
-// progress is what is known of a run while it goes on.
-type progress struct {
-	names, asked, found, unknown int
-	queries                      uint64
-	elapsed                      time.Duration
+// The last known state of an event.
+const (
+	stateAcked        = "acked"         // the worker remembers that Kafka, or the disk where there is none, took it
+	stateSpooled      = "spooled"       // it waits in the spool
+	stateDeadLettered = "dead_lettered" // it is among the dead letters
+	stateWritten      = "written"       // it is a line of a file of the mode without Kafka
+	stateNotFound     = "not_found"
+)
+
+// sighting is one place where an event was found.
+type sighting struct {
+	Query    string    `json:"query"`
+	State    string    `json:"state"`
+	Name     string    `json:"name,omitempty"`
+	ID       string    `json:"id,omitempty"`
+	Seed     string    `json:"seed,omitempty"`
+	Time     time.Time `json:"time,omitzero"` // published, dead-lettered, or when the file was begun
+	Topic    string    `json:"topic,omitempty"`
+	File     string    `json:"file,omitempty"`
+	Line     int       `json:"line,omitempty"`
+	Unknown  bool      `json:"unknown,omitempty"` // it may be in its topic all the same
+	Error    string    `json:"error,omitempty"`
+	Code     int       `json:"code,omitempty"`
+	Attempts int       `json:"attempts,omitempty"`
+	Letter   string    `json:"letter,omitempty"` // its id for typostream dlq
 }
 
-// line is dnstwist's status line, with the unknown names.
-func (p progress) line() string {
-	share, eta := 0.0, time.Duration(0)
-	if p.names > 0 {
-		share = 100 * float64(p.asked) / float64(p.names)
+// eventID is how an id looks: 128 bits in hex.
+var eventID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// inquiry is what to find out, and what has been.
+type inquiry struct {
+	queries []statusQuery
+	found   []sighting
+	silent  bool // a place could not be asked
+}
+
+// statusQuery is an argument, as an id or as a name.
+type statusQuery struct {
+	text string
+	store.Query
+}
+
+func (t *terminal) status(ctx context.Context, s *settings, arguments []string, asJSON bool) error {
+	if len(arguments) == 0 {
+		return usagef("typostream status examp1e.com", "no id and no name given")
 	}
-	if p.asked > 0 {
-		eta = p.elapsed * time.Duration(p.names-p.asked) / time.Duration(p.asked)
+	var q inquiry
+	for _, a := range arguments {
+		if eventID.MatchString(a) {
+			q.queries = append(q.queries, statusQuery{a, store.Query{ID: a}})
+			continue
+		}
+		name, err := fuzzer.NormalizeFQDN(a)
+		if err != nil {
+			return usagef("an id has 32 digits of 0-9 and a-f, a name at least one dot", "%q is neither the id of an event nor a name: %w", a, err)
+		}
+		q.queries = append(q.queries, statusQuery{a, store.Query{Name: name}})
 	}
-	return fmt.Sprintf("permutations: %.2f%% of %d | found: %d | unknown: %d | eta: %dm %02ds | speed: %.0f qps",
-		share, p.names, p.found, p.unknown, int(eta.Minutes()), int(eta.Seconds())%60, p.rate())
-}
-
-func (p progress) rate() float64 {
-	if p.elapsed <= 0 {
-		return 0
+	if err := t.traceFiles(s, &q); err != nil {
+		return err
 	}
-	return float64(p.queries) / p.elapsed.Seconds()
+	if err := t.traceStore(ctx, s, &q); err != nil {
+		return err
+	}
+	missing := q.notFound()
+	if err := t.printSightings(q.found, asJSON); err != nil {
+		return err
+	}
+	switch {
+	case missing > 0 && q.silent:
+		return &incompleteError{fmt.Sprintf("incomplete: no trace of %d of %s, and not every place could be asked", missing, plural(len(q.queries), "argument"))}
+	case missing > 0:
+		return fmt.Errorf("no trace of %d of %s", missing, plural(len(q.queries), "argument"))
+	}
+	return nil
 }
 
-// screen is standard error. On a terminal it has a status line at the bottom,
-// which is wiped away before anything else is written.
-type screen struct {
-	mu    sync.Mutex
-	w     io.Writer
-	shown bool
+// traceFiles looks through the output directory.
+func (t *terminal) traceFiles(s *settings, q *inquiry) error {
+	bad, err := emitter.ReadSpool(s.OutputDir, func(tr emitter.Trace) bool {
+		q.match(tr.Value, sighting{State: stateSpooled, Time: tr.Since, Topic: tr.Topic, File: tr.File, Line: tr.Line, Unknown: tr.Unknown})
+		return true
+	})
+	if bad > 0 {
+		q.silent = true
+		t.say("warning: %s of the spool in %s cannot be read", plural(bad, "line"), s.OutputDir)
+	}
+	if err != nil {
+		return err
+	}
+	err = t.letters(s, func(emitter.StoredLetter) bool { return true }, func(l emitter.StoredLetter) error {
+		q.match(l.Raw, sighting{State: stateDeadLettered, Time: l.Time, Topic: l.Topic, Error: l.Reason, Code: l.Code, Attempts: l.Attempts, Letter: l.ID})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return emitter.ReadFiles(s.OutputDir, func(tr emitter.Trace) bool {
+		q.match(tr.Value, sighting{State: stateWritten, Time: tr.Since, File: tr.File, Line: tr.Line})
+		return true
+	})
 }
 
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wipeLocked()
-	return s.w.Write(p)
-}
-
-// wipe removes the status line, if there is one, so that what follows begins
-// in the first column.
-func (s *screen) wipe() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wipeLocked()
-}
-
-func (s *screen) wipeLocked() {
-	if s.shown {
-		fmt.Fprint(s.w, "\r\x1b[K")
-		s.shown = false
+// match keeps the sighting if the record is of an event that was asked about.
+func (q *inquiry) match(record []byte, at sighting) {
+	for _, query := range q.queries {
+		if !bytes.Contains(record, []byte(cmp.Or(query.Name, query.ID))) {
+			continue // most are not, and need not be taken apart
+		}
+		who, ok := emitter.IdentityOf(record)
+		if !ok || query.Name != "" && who.Name != query.Name || query.ID != "" && who.ID != query.ID {
+			continue
+		}
+		at.Query, at.Name, at.ID, at.Seed = query.text, who.Name, who.ID, who.Seed
+		q.found = append(q.found, at)
 	}
 }
 
-// status shows the line in place of the one before. A line that is wider than
-// the terminal would wrap and could not be wiped away, so it is cut.
-func (s *screen) status(line string, width int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if width > 0 && len(line) >= width {
-		line = line[:width-1]
+// traceStore asks what the worker remembers.
+func (t *terminal) traceStore(ctx context.Context, s *settings, q *inquiry) error {
+	if s.DedupTTL == 0 {
+		return nil // nothing is remembered
 	}
-	fmt.Fprintf(s.w, "\r\x1b[K%s", line)
-	s.shown = true
-}
-
-// width is the number of columns of the terminal, 0 if that is not known.
-func (s *screen) width() int {
-	if f, ok := s.w.(interface{ Fd() uintptr }); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return columns
+	find, done, err := openMemory(s)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, store.ErrInUse):
+		q.silent = true
+		t.say("warning: a running worker has %s; what it has published is not shown", statePath(s))
+		return nil
+	case err != nil:
+		return err
+	}
+	defer done()
+	for _, query := range q.queries {
+		err := find(ctx, query.Query, func(seed string, e store.Entry) {
+			q.found = append(q.found, sighting{Query: query.text, State: stateAcked, Name: e.Name, ID: e.ID, Seed: seed, Time: e.Published.UTC()})
+		})
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			q.silent = true
+			t.say("warning: what was published is not shown: %v", err)
+			return nil
 		}
 	}
-	return 0
+	return nil
 }
 
-const statusInterval = 200 * time.Millisecond
+type findFunc func(context.Context, store.Query, func(seed string, e store.Entry)) error
 
-// startStatus rewrites the status line a few times a second until stop is
-// called; where no person looks it does nothing.
-func startStatus(s *screen, current func() progress) (stop func()) {
-	if !isTerminal(s.w) {
-		return func() {}
+// openMemory opens what the worker of these settings remembers in.
+func openMemory(s *settings) (find findFunc, done func(), err error) {
+	if s.RedisHost != "" {
+		r := store.NewRedis(store.RedisConfig{Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read, TTL: s.DedupTTL})
+		return r.Find, func() { _ = r.Close() }, nil
 	}
-	done := make(chan struct{})
-	var stopped sync.WaitGroup
-	stopped.Go(func() {
-		defer s.wipe()
-		tick := time.NewTicker(statusInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				s.status(current().line(), s.width())
+	b, err := store.ReadBolt(statePath(s), s.DedupTTL)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.Find, func() { _ = b.Close() }, nil // nothing was written
+}
+
+// statePath is the file in which a worker remembers what it has published.
+func statePath(s *settings) string {
+	return filepath.Join(cmp.Or(s.StateDir, filepath.Join(s.OutputDir, ".typostream")), "published.db")
+}
+
+// notFound adds a line for each argument without a trace, and counts them.
+func (q *inquiry) notFound() int {
+	seen := map[string]bool{}
+	for _, f := range q.found {
+		seen[f.Query] = true
+	}
+	missing := 0
+	for _, query := range q.queries {
+		if !seen[query.text] {
+			seen[query.text] = true
+			missing++
+			q.found = append(q.found, sighting{Query: query.text, State: stateNotFound})
+		}
+	}
+	return missing
+}
+
+func (t *terminal) printSightings(found []sighting, asJSON bool) error {
+	out := t.output()
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		for _, f := range found {
+			if err := encoder.Encode(f); err != nil {
+				return err
 			}
 		}
-	})
-	return func() {
-		close(done)
-		stopped.Wait()
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STATE\tNAME\tSEED\tTIME\tWHERE")
+	for _, f := range found {
+		at := "-"
+		if !f.Time.IsZero() {
+			at = f.Time.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.State, printable(cmp.Or(f.Name, f.Query)), cmp.Or(printable(f.Seed), "-"), at, printable(f.where()))
+	}
+	return w.Flush()
+}
+
+// where says in words where the event is.
+func (f *sighting) where() string {
+	switch f.State {
+	case stateAcked:
+		return "known as published"
+	case stateSpooled:
+		text := fmt.Sprintf("%s:%d, for topic %s", f.File, f.Line, f.Topic)
+		if f.Unknown {
+			text += "; it may be there already"
+		}
+		return text
+	case stateDeadLettered:
+		return fmt.Sprintf("typostream dlq show %s: %s", f.Letter, short(f.Error))
+	case stateWritten:
+		return fmt.Sprintf("%s:%d", f.File, f.Line)
+	default:
+		return "-"
 	}
 }

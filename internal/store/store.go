@@ -13,6 +13,7 @@ import (
 // Entry is what is remembered of one name found for a seed.
 type Entry struct {
 	Name    string // FQDN, A-labels
+	ID      string // of the event
 	Records Records
 	// Published is when the event of these records was acknowledged; the zero
 	// time says that the name is not known.
@@ -38,11 +39,22 @@ func (r Records) Equal(other Records) bool {
 // added, none may change its meaning.
 type value struct {
 	Published int64   `json:"p"` // Unix milliseconds
+	ID        string  `json:"i,omitempty"`
 	Records   Records `json:"r"`
 }
 
-func (e Entry) value() value { return value{Published: e.Published.UnixMilli(), Records: e.Records} }
+func (e Entry) value() value {
+	return value{Published: e.Published.UnixMilli(), ID: e.ID, Records: e.Records}
+}
 
 func (v value) entry(name string) Entry {
-	return Entry{Name: name, Records: v.Records, Published: time.UnixMilli(v.Published)}
+	return Entry{Name: name, ID: v.ID, Records: v.Records, Published: time.UnixMilli(v.Published)}
 }
+
+// Query is what to look for over all seeds.
+type Query struct {
+	Name string // FQDN, A-labels; or
+	ID   string // of the last event
+}
+
+func (q Query) wants(e Entry) bool { return q.Name != "" && e.Name == q.Name || q.ID != "" && e.ID == q.ID }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +49,73 @@ func TestBolt(t *testing.T) {
 	})
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+}
+
+// finder is a store that can be searched over all seeds.
+type finder interface {
+	storetest.Store
+	Find(ctx context.Context, q store.Query, yield func(seed string, e store.Entry)) error
+}
+
+func testFind(t *testing.T, s finder) {
+	t.Helper()
+	at := time.UnixMilli(time.Now().UnixMilli())
+	for seed, names := range map[string][]string{"example.com": {"a.com", "b.com", "xa.com"}, "example.org": {"a.com", "a*com"}} {
+		var entries []store.Entry
+		for _, name := range names {
+			entries = append(entries, store.Entry{Name: name, ID: seed + "/" + name, Published: at})
+		}
+		if err := s.Remember(t.Context(), seed, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for q, want := range map[store.Query]string{
+		{Name: "a.com"}:             "example.com/a.com example.org/a.com",
+		{Name: "b.com"}:             "example.com/b.com",
+		{Name: "a*com"}:             "example.org/a*com",
+		{Name: ".com"}:              "",
+		{ID: "example.org/a.com"}:   "example.org/a.com",
+		{ID: "example.org/b.com"}:   "",
+		{}:                          "",
+		{Name: "none.example"}:      "",
+		{ID: "4d2b1f0c9a1e55d2b70"}: "",
+	} {
+		var got []string
+		err := s.Find(t.Context(), q, func(seed string, e store.Entry) {
+			if !e.Published.Equal(at) || e.ID != seed+"/"+e.Name {
+				t.Errorf("%+v of %s", e, seed)
+			}
+			got = append(got, seed+"/"+e.Name)
+		})
+		slices.Sort(got)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%+v: found %v, %v, want %s", q, got, err, want)
+		}
+	}
+}
+
+func TestBoltFind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "published.db")
+	if _, err := store.ReadBolt(path, storetest.TTL); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reading no file: %v", err)
+	}
+	b := openBolt(t, path)
+	testFind(t, b)
+	if _, err := store.ReadBolt(path, storetest.TTL); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("reading beside a writer: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.ReadBolt(path, storetest.TTL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	found := 0
+	if err := b.Find(t.Context(), store.Query{Name: "a.com"}, func(string, store.Entry) { found++ }); err != nil || found != 2 {
+		t.Errorf("read only: %d found, %v", found, err)
 	}
 }
 
@@ -167,6 +236,13 @@ func TestRedis(t *testing.T) {
 			t.Errorf("key %s never expires", k)
 		}
 	}
+}
+
+func TestRedisFind(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
+	defer r.Close()
+	testFind(t, r)
 }
 
 func TestRedisMirror(t *testing.T) {
