@@ -57,4 +57,6 @@ type Query struct {
 	ID   string // of the last event
 }
 
-func (q Query) wants(e Entry) bool { return q.Name != "" && e.Name == q.Name || q.ID != "" && e.ID == q.ID }
+func (q Query) wants(e Entry) bool {
+	return q.Name != "" && e.Name == q.Name || q.ID != "" && e.ID == q.ID
+}
