@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -628,4 +630,42 @@ func TestWithoutSpool(t *testing.T) {
 	if a := k.Accounting(); a.Returned != 5 || a.Accepted != 0 {
 		t.Errorf("books: %+v", a)
 	}
+}
+
+// A broker is asked for its versions once, and again after a connection to it has failed.
+func TestVersionsAreRemembered(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	var asked atomic.Int64
+	cluster.ControlKey(int16(kmsg.ApiVersions), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	l := newLinks(&KafkaConfig{Dial: Security{}.Dial})
+	defer l.close()
+	addr := cluster.ListenAddrs()[0]
+	connect := func(want int64) *link {
+		t.Helper()
+		c, err := l.get(t.Context(), addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := roundTrip[*metadata.Response](c.Conn, new(metadata.Request)); err != nil {
+			t.Errorf("a request: %v", err)
+		}
+		if got := asked.Load(); got != want {
+			t.Errorf("asked %d times, want %d", got, want)
+		}
+		return c
+	}
+	first, second := connect(1), connect(1)
+	if first == second {
+		t.Fatal("a connection was used twice at a time")
+	}
+	l.forget(addr)
+	connect(2)
 }

@@ -25,11 +25,16 @@ import (
 type links struct {
 	cfg *KafkaConfig
 
-	mu     sync.Mutex
-	open   map[*link]struct{}
-	idle   map[string][]*link // by address; the last was used last
-	closed bool
+	mu       sync.Mutex
+	open     map[*link]struct{}
+	idle     map[string][]*link  // by address; the last was used last
+	versions map[string]versions // by address; what it said on the last connection that was new to us
+	closed   bool
 }
+
+// versions are those of requests that we use with a broker. They hold until a
+// connection to it fails: then it may be another one.
+type versions map[protocol.ApiKey]int16
 
 // link is one connection, its API versions negotiated.
 type link struct {
@@ -43,7 +48,7 @@ type link struct {
 const idleLimit = time.Minute
 
 func newLinks(cfg *KafkaConfig) *links {
-	return &links{cfg: cfg, open: map[*link]struct{}{}, idle: map[string][]*link{}}
+	return &links{cfg: cfg, open: map[*link]struct{}{}, idle: map[string][]*link{}, versions: map[string]versions{}}
 }
 
 // RoundTrip implements kafka.RoundTripper. An *unsentError says that the
@@ -122,26 +127,47 @@ func (l *links) connect(ctx context.Context, addr string) (*link, error) {
 		_ = nc.Close() // nothing was sent on it
 		return nil, ErrClosed
 	}
-	if err := negotiate(ctx, c.Conn); err != nil {
+	if err := l.agree(ctx, c); err != nil {
 		l.drop(c)
 		return nil, fmt.Errorf("asking broker %s for its versions: %w", addr, err)
 	}
 	return c, nil
 }
 
-// negotiate settles the versions of the requests with a broker.
-func negotiate(ctx context.Context, pc *protocol.Conn) error {
-	res, err := askVersions(ctx, pc)
+// agree settles the versions of the requests on a new connection. The broker is
+// asked on the first only: a further one, opened because the broker has become
+// slow, must not wait for one more answer.
+func (l *links) agree(ctx context.Context, c *link) error {
+	l.mu.Lock()
+	known := l.versions[c.addr]
+	l.mu.Unlock()
+	if known != nil {
+		c.SetVersions(known)
+		return nil
+	}
+	known, err := negotiate(ctx, c.Conn)
 	if err != nil {
 		return err
 	}
-	versions := make(map[protocol.ApiKey]int16, len(res.ApiKeys))
+	l.mu.Lock()
+	l.versions[c.addr] = known
+	l.mu.Unlock()
+	return nil
+}
+
+// negotiate settles the versions of the requests with a broker.
+func negotiate(ctx context.Context, pc *protocol.Conn) (versions, error) {
+	res, err := askVersions(ctx, pc)
+	if err != nil {
+		return nil, err
+	}
+	agreed := make(versions, len(res.ApiKeys))
 	for _, r := range res.ApiKeys {
 		key := protocol.ApiKey(r.ApiKey)
-		versions[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
+		agreed[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
 	}
-	pc.SetVersions(versions)
-	return nil
+	pc.SetVersions(agreed)
+	return agreed, nil
 }
 
 // askVersions asks a broker for the versions of requests that it understands.
@@ -211,6 +237,7 @@ func (l *links) end(c *link) {
 func (l *links) forget(addr string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.versions, addr)
 	for _, c := range l.idle[addr] {
 		l.end(c)
 	}

@@ -61,7 +61,7 @@ func (s Security) authenticate(ctx context.Context, nc net.Conn, address string)
 	defer stop()
 	// It reads ahead, but a broker says nothing unasked: no byte is left in it.
 	pc := protocol.NewConn(nc, "typostream")
-	if err := negotiate(ctx, pc); err != nil {
+	if _, err := negotiate(ctx, pc); err != nil {
 		return fmt.Errorf("asking broker %s for its versions: %w", address, err)
 	}
 	res, err := roundTrip[*saslhandshake.Response](pc, &saslhandshake.Request{Mechanism: m.Name()})
