@@ -122,8 +122,8 @@ func (t *terminal) status(ctx context.Context, s *settings, arguments []string, 
 
 // traceFiles looks through the output directory.
 func (t *terminal) traceFiles(s *settings, q *inquiry) error {
-	bad, err := emitter.ReadSpool(s.OutputDir, func(tr emitter.Trace) bool {
-		q.match(tr.Value, sighting{State: stateSpooled, Time: tr.Since, Topic: tr.Topic, File: tr.File, Line: tr.Line, Unknown: tr.Unknown})
+	bad, err := emitter.ReadSpool(s.OutputDir, func(k emitter.Kept) bool {
+		q.match(k.Value, sighting{State: stateSpooled, Time: k.Since, Topic: k.Topic, File: k.File, Line: k.Line, Unknown: k.Unknown})
 		return true
 	})
 	if bad > 0 {
@@ -140,8 +140,8 @@ func (t *terminal) traceFiles(s *settings, q *inquiry) error {
 	if err != nil {
 		return err
 	}
-	return emitter.ReadFiles(s.OutputDir, func(tr emitter.Trace) bool {
-		q.match(tr.Value, sighting{State: stateWritten, Time: tr.Since, File: tr.File, Line: tr.Line})
+	return emitter.ReadFiles(s.OutputDir, func(k emitter.Kept) bool {
+		q.match(k.Value, sighting{State: stateWritten, Time: k.Since, File: k.File, Line: k.Line})
 		return true
 	})
 }

@@ -12,7 +12,7 @@ import (
 // What waits in the spool is read as it is: through or damaged lines are left out, files in their order.
 func TestReadSpool(t *testing.T) {
 	dir := t.TempDir()
-	if bad, err := ReadSpool(filepath.Join(dir, "missing"), func(Trace) bool { t.Error("a trace"); return true }); bad != 0 || err != nil {
+	if bad, err := ReadSpool(filepath.Join(dir, "missing"), func(Kept) bool { t.Error("something"); return true }); bad != 0 || err != nil {
 		t.Errorf("no directory: %d, %v", bad, err)
 	}
 	line := func(n int, unknown bool) []byte {
@@ -39,8 +39,8 @@ func TestReadSpool(t *testing.T) {
 		}
 	}
 	var got []string
-	bad, err := ReadSpool(dir, func(tr Trace) bool {
-		got = append(got, fmt.Sprintf("%s:%d %s %v %s", filepath.Base(tr.File), tr.Line, tr.Key, tr.Unknown, stamp(tr.Since)))
+	bad, err := ReadSpool(dir, func(k Kept) bool {
+		got = append(got, fmt.Sprintf("%s:%d %s %v %s", filepath.Base(k.File), k.Line, k.Key, k.Unknown, stamp(k.Since)))
 		return true
 	})
 	want := []string{
@@ -53,7 +53,7 @@ func TestReadSpool(t *testing.T) {
 		t.Errorf("%d bad, %v, read %q, want %q", bad, err, got, want)
 	}
 	n := 0
-	if _, err := ReadSpool(dir, func(Trace) bool { n++; return n < 2 }); err != nil || n != 2 {
+	if _, err := ReadSpool(dir, func(Kept) bool { n++; return n < 2 }); err != nil || n != 2 {
 		t.Errorf("ended after 2: %d, %v", n, err)
 	}
 }
@@ -74,8 +74,8 @@ func TestReadFiles(t *testing.T) {
 		}
 	}
 	var got []string
-	err := ReadFiles(dir, func(tr Trace) bool {
-		got = append(got, fmt.Sprintf("%s:%d %s", filepath.Base(tr.File), tr.Line, tr.Value))
+	err := ReadFiles(dir, func(k Kept) bool {
+		got = append(got, fmt.Sprintf("%s:%d %s", filepath.Base(k.File), k.Line, k.Value))
 		return true
 	})
 	want := []string{

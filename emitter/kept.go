@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Trace is an event as a file of the output directory holds it.
-type Trace struct {
+// Kept is an event as a file of the output directory holds it.
+type Kept struct {
 	File string
 	Line int // from 1
 	// Since is when the file was begun.
@@ -31,7 +31,7 @@ type Trace struct {
 // is about to send them some may be through a moment later. Lines that are
 // damaged, or cut off, are counted in bad and left out. yield may return false
 // to end it.
-func ReadSpool(dir string, yield func(Trace) bool) (bad int, err error) {
+func ReadSpool(dir string, yield func(Kept) bool) (bad int, err error) {
 	files, err := spoolFiles(dir)
 	if err != nil {
 		return 0, err
@@ -42,7 +42,7 @@ func ReadSpool(dir string, yield func(Trace) bool) (bad int, err error) {
 			return bad, err
 		}
 		var done []bool
-		more, err := traceLines(c.path, func(n int, line []byte, size int64) bool {
+		more, err := keptLines(c.path, func(n int, line []byte, size int64) bool {
 			if n == 1 {
 				done = notes.lines(size)
 			}
@@ -54,7 +54,7 @@ func ReadSpool(dir string, yield func(Trace) bool) (bad int, err error) {
 				bad++
 				return true
 			}
-			return yield(Trace{File: c.path, Line: n, Since: c.at, Message: m, Unknown: unknown || n <= notes.tried})
+			return yield(Kept{File: c.path, Line: n, Since: c.at, Message: m, Unknown: unknown || n <= notes.tried})
 		})
 		if err != nil || !more {
 			return bad, err
@@ -70,7 +70,7 @@ var eventFile = regexp.MustCompile(`^(.+)_(\d{8}T\d{6}Z)(?:_\d+)?\.jsonl$`)
 // ReadFiles yields the lines of the directory's files that Files has written,
 // in the order of the files' names. Topic and Key are not known of them. What
 // else is said of ReadSpool holds too; a line is not looked into.
-func ReadFiles(dir string, yield func(Trace) bool) error {
+func ReadFiles(dir string, yield func(Kept) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -88,8 +88,8 @@ func ReadFiles(dir string, yield func(Trace) bool) error {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		more, err := traceLines(path, func(n int, line []byte, _ int64) bool {
-			return yield(Trace{File: path, Line: n, Since: at, Message: Message{Value: bytes.Clone(line)}})
+		more, err := keptLines(path, func(n int, line []byte, _ int64) bool {
+			return yield(Kept{File: path, Line: n, Since: at, Message: Message{Value: bytes.Clone(line)}})
 		})
 		if err != nil || !more {
 			return err
@@ -98,10 +98,10 @@ func ReadFiles(dir string, yield func(Trace) bool) error {
 	return nil
 }
 
-// traceLines yields the whole lines of a file, numbered from 1, with the file's
+// keptLines yields the whole lines of a file, numbered from 1, with the file's
 // size. more is false if yield ended it. A file that is gone by now has none:
 // its last event was sent.
-func traceLines(path string, yield func(n int, line []byte, size int64) bool) (more bool, err error) {
+func keptLines(path string, yield func(n int, line []byte, size int64) bool) (more bool, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
