@@ -59,10 +59,8 @@ func examineStore(ctx context.Context, s *settings, patience time.Duration) []di
 		if err != nil {
 			return diagnoseStore(path, facts, err)
 		}
-		b, err := store.ReadBolt(path, s.DedupTTL)
-		if err == nil {
-			err = b.Close()
-		}
+		// Nothing is called so: it is read to its end.
+		err = store.FindBolt(ctx, path, store.Query{}, nil)
 		return diagnoseStore(path, facts, err)
 	})
 }

@@ -166,47 +166,41 @@ func (t *terminal) traceStore(ctx context.Context, s *settings, q *inquiry) erro
 	if s.DedupTTL == 0 {
 		return nil // nothing is remembered
 	}
-	find, done, err := openMemory(s)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case errors.Is(err, store.ErrInUse):
-		q.silent = true
-		t.say("warning: a running worker has %s; what it has published is not shown", statePath(s))
-		return nil
-	case err != nil:
-		return err
-	}
+	find, done := finder(s)
 	defer done()
 	for _, query := range q.queries {
 		err := find(ctx, query.Query, func(seed string, e store.Entry) {
 			q.found = append(q.found, sighting{Query: query.text, State: stateAcked, Name: e.Name, ID: e.ID, Seed: seed, Time: e.Published.UTC()})
 		})
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			q.silent = true
-			t.say("warning: what was published is not shown: %v", err)
+		switch {
+		case err == nil:
+			continue
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist):
 			return nil
+		case errors.Is(err, store.ErrInUse):
+			t.say("warning: a running worker has %s; what it has published is not shown", statePath(s))
+		default:
+			t.say("warning: what was published is not shown: %v", err)
 		}
+		q.silent = true
+		return nil
 	}
 	return nil
 }
 
 type findFunc func(context.Context, store.Query, func(seed string, e store.Entry)) error
 
-// openMemory opens what the worker of these settings remembers in.
-func openMemory(s *settings) (find findFunc, done func(), err error) {
+// finder searches what the worker of these settings remembers in, until done.
+func finder(s *settings) (find findFunc, done func()) {
 	if s.RedisHost != "" {
 		r := store.NewRedis(store.RedisConfig{Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read, TTL: s.DedupTTL})
-		return r.Find, func() { _ = r.Close() }, nil
+		return r.Find, func() { _ = r.Close() }
 	}
-	b, err := store.ReadBolt(statePath(s), s.DedupTTL)
-	if err != nil {
-		return nil, nil, err
-	}
-	return b.Find, func() { _ = b.Close() }, nil // nothing was written
+	return func(ctx context.Context, q store.Query, yield func(string, store.Entry)) error {
+		return store.FindBolt(ctx, statePath(s), q, yield)
+	}, func() {}
 }
 
 // statePath is the file in which a worker remembers what it has published.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -63,27 +62,6 @@ func OpenBolt(path string, ttl time.Duration) (b *Bolt, setAside string, err err
 	return &Bolt{db: db, ttl: ttl}, setAside, nil
 }
 
-// ReadBolt opens the file to look into it, and changes nothing. Without a file
-// the error is one of fs.ErrNotExist. While a worker has it open the error wraps
-// ErrInUse.
-func ReadBolt(path string, ttl time.Duration) (b *Bolt, err error) {
-	var db *bbolt.DB
-	err = guard(func() error {
-		if _, err := os.Stat(path); err != nil {
-			return err
-		}
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
-		return err
-	})
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("store %s: %w", path, ErrInUse)
-	case err != nil:
-		return nil, fmt.Errorf("store %s: %w", path, err)
-	}
-	return &Bolt{db: db, ttl: ttl}, nil
-}
-
 func open(path string) (db *bbolt.DB, err error) {
 	err = guard(func() error {
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
@@ -137,34 +115,6 @@ func (b *Bolt) Known(_ context.Context, seed string, names []string) ([]Entry, e
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return entries, nil
-}
-
-// Find yields what is known of a name, or of an event, for whichever seed. It
-// looks at everything.
-func (b *Bolt) Find(ctx context.Context, q Query, yield func(seed string, e Entry)) error {
-	err := guard(func() error {
-		return b.db.View(func(tx *bbolt.Tx) error {
-			bucket := tx.Bucket(published)
-			if bucket == nil { // begun, and nothing written yet
-				return nil
-			}
-			c := bucket.Cursor()
-			for k, raw := c.First(); k != nil && ctx.Err() == nil; k, raw = c.Next() {
-				seed, name, _ := strings.Cut(string(k), "\x00")
-				if q.Name != "" && name != q.Name {
-					continue
-				}
-				if v, ok := b.valid(raw); ok && q.wants(v.entry(name)) {
-					yield(seed, v.entry(name))
-				}
-			}
-			return ctx.Err()
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
 }
 
 // valid decodes a value; one that is missing, too old or unreadable is not.

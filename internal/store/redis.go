@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +18,6 @@ const (
 	// redisPause is how long Redis is left alone after a failure, so that every
 	// batch of events does not wait for a server that is gone.
 	redisPause = 5 * time.Second
-	scanCount  = 1000
 
 	redisPrefix  = "typostream:published:" // then seed, colon, name; a name has no colon
 	mirrorPrefix = "first_seen:"           // then the name; the contract's key
@@ -123,50 +121,6 @@ func (r *Redis) Remember(ctx context.Context, seed string, entries []Entry) erro
 		})
 		return err
 	})
-}
-
-// Find is as of Bolt. It makes the server go through all its keys, a thousand at
-// a time.
-func (r *Redis) Find(ctx context.Context, q Query, yield func(seed string, e Entry)) error {
-	pattern := redisPrefix + "*"
-	if q.Name != "" {
-		pattern += ":" + quoteGlob(q.Name)
-	}
-	return r.try(func() error {
-		for cursor := uint64(0); ; {
-			keys, next, err := r.client.Scan(ctx, cursor, pattern, scanCount).Result()
-			if err != nil {
-				return err
-			}
-			if err := r.yieldMatches(ctx, keys, q, yield); err != nil || next == 0 {
-				return err
-			}
-			cursor = next
-		}
-	})
-}
-
-func (r *Redis) yieldMatches(ctx context.Context, keys []string, q Query, yield func(seed string, e Entry)) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	values, err := r.client.MGet(ctx, keys...).Result()
-	if err != nil {
-		return err
-	}
-	for i, key := range keys {
-		at := strings.LastIndexByte(key, ':')
-		var v value
-		if text, ok := values[i].(string); ok && json.Unmarshal([]byte(text), &v) == nil && q.wants(v.entry(key[at+1:])) {
-			yield(key[len(redisPrefix):at], v.entry(key[at+1:]))
-		}
-	}
-	return nil
-}
-
-// quoteGlob makes a text match itself only.
-func quoteGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }
 
 // try calls f unless the server has just failed.

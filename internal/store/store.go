@@ -50,13 +50,3 @@ func (e Entry) value() value {
 func (v value) entry(name string) Entry {
 	return Entry{Name: name, ID: v.ID, Records: v.Records, Published: time.UnixMilli(v.Published)}
 }
-
-// Query is what to look for over all seeds.
-type Query struct {
-	Name string // FQDN, A-labels; or
-	ID   string // of the last event
-}
-
-func (q Query) wants(e Entry) bool {
-	return q.Name != "" && e.Name == q.Name || q.ID != "" && e.ID == q.ID
-}

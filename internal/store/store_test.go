@@ -52,13 +52,8 @@ func TestBolt(t *testing.T) {
 	}
 }
 
-// finder is a store that can be searched over all seeds.
-type finder interface {
-	storetest.Store
-	Find(ctx context.Context, q store.Query, yield func(seed string, e store.Entry)) error
-}
-
-func testFind(t *testing.T, s finder) {
+// testFind remembers names of two seeds and looks for some with find.
+func testFind(t *testing.T, s storetest.Store, find func(store.Query, func(seed string, e store.Entry)) error) {
 	t.Helper()
 	at := time.UnixMilli(time.Now().UnixMilli())
 	for seed, names := range map[string][]string{"example.com": {"a.com", "b.com", "xa.com"}, "example.org": {"a.com", "a*com"}} {
@@ -71,18 +66,17 @@ func testFind(t *testing.T, s finder) {
 		}
 	}
 	for q, want := range map[store.Query]string{
-		{Name: "a.com"}:             "example.com/a.com example.org/a.com",
-		{Name: "b.com"}:             "example.com/b.com",
-		{Name: "a*com"}:             "example.org/a*com",
-		{Name: ".com"}:              "",
-		{ID: "example.org/a.com"}:   "example.org/a.com",
-		{ID: "example.org/b.com"}:   "",
-		{}:                          "",
-		{Name: "none.example"}:      "",
-		{ID: "4d2b1f0c9a1e55d2b70"}: "",
+		{Name: "a.com"}:           "example.com/a.com example.org/a.com",
+		{Name: "b.com"}:           "example.com/b.com",
+		{Name: "a*com"}:           "example.org/a*com",
+		{Name: ".com"}:            "",
+		{ID: "example.org/a.com"}: "example.org/a.com",
+		{ID: "example.org/b.com"}: "",
+		{}:                        "",
+		{Name: "none.example"}:    "",
 	} {
 		var got []string
-		err := s.Find(t.Context(), q, func(seed string, e store.Entry) {
+		err := find(q, func(seed string, e store.Entry) {
 			if !e.Published.Equal(at) || e.ID != seed+"/"+e.Name {
 				t.Errorf("%+v of %s", e, seed)
 			}
@@ -95,27 +89,89 @@ func testFind(t *testing.T, s finder) {
 	}
 }
 
-func TestBoltFind(t *testing.T) {
+// fileStore opens a file for each call, and so leaves it to a search in between.
+type fileStore struct {
+	t    *testing.T
+	path string
+}
+
+func (f fileStore) Known(ctx context.Context, seed string, names []string) ([]store.Entry, error) {
+	b := openBolt(f.t, f.path)
+	defer b.Close()
+	return b.Known(ctx, seed, names)
+}
+
+func (f fileStore) Remember(ctx context.Context, seed string, entries []store.Entry) error {
+	b := openBolt(f.t, f.path)
+	defer b.Close()
+	return b.Remember(ctx, seed, entries)
+}
+
+func TestFindBolt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "published.db")
-	if _, err := store.ReadBolt(path, storetest.TTL); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("reading no file: %v", err)
+	find := func(q store.Query, yield func(string, store.Entry)) error {
+		return store.FindBolt(t.Context(), path, q, yield)
 	}
+	if err := find(store.Query{Name: "a.com"}, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	testFind(t, fileStore{t, path}, find)
 	b := openBolt(t, path)
-	testFind(t, b)
-	if _, err := store.ReadBolt(path, storetest.TTL); !errors.Is(err, store.ErrInUse) {
-		t.Errorf("reading beside a writer: %v", err)
+	defer b.Close()
+	if err := find(store.Query{Name: "a.com"}, nil); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("beside a writer: %v", err)
 	}
-	if err := b.Close(); err != nil {
+}
+
+// A search of more than it looks at without letting go finds each entry once.
+func TestFindBoltGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "published.db")
+	b := openBolt(t, path)
+	const names = 120_000
+	entries := make([]store.Entry, names)
+	for i := range entries {
+		entries[i] = store.Entry{Name: fmt.Sprintf("n%d.com", i), ID: "same", Published: time.Now()}
+	}
+	if err := errors.Join(b.Remember(t.Context(), "example.com", entries), b.Close()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := store.ReadBolt(path, storetest.TTL)
+	found := map[string]bool{}
+	err := store.FindBolt(t.Context(), path, store.Query{ID: "same"}, func(_ string, e store.Entry) { found[e.Name] = true })
+	if err != nil || len(found) != names {
+		t.Errorf("%d of %d found, %v", len(found), names, err)
+	}
+}
+
+// A damaged file is an error, whatever is wrong with it, and stays as it is.
+func TestFindBoltDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "published.db")
+	b := openBolt(t, path)
+	var entries []store.Entry
+	for i := range 2000 {
+		entries = append(entries, store.Entry{Name: fmt.Sprintf("n%d.com", i), Published: time.Now()})
+	}
+	if err := errors.Join(b.Remember(t.Context(), "example.com", entries), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	found := 0
-	if err := b.Find(t.Context(), store.Query{Name: "a.com"}, func(string, store.Entry) { found++ }); err != nil || found != 2 {
-		t.Errorf("read only: %d found, %v", found, err)
+	page := os.Getpagesize()
+	for name, text := range map[string][]byte{
+		"no store": []byte("no store"), "empty": {}, "cut": whole[:3*page],
+		"overwritten": slices.Concat(whole[:2*page], make([]byte, len(whole)-2*page)),
+	} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := store.FindBolt(t.Context(), path, store.Query{ID: "x"}, nil)
+		if err == nil || errors.Is(err, store.ErrInUse) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !slices.Equal(after, text) {
+			t.Errorf("%s: the file was changed (%v)", name, err)
+		}
 	}
 }
 
@@ -242,7 +298,7 @@ func TestRedisFind(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
 	defer r.Close()
-	testFind(t, r)
+	testFind(t, r, func(q store.Query, yield func(string, store.Entry)) error { return r.Find(t.Context(), q, yield) })
 }
 
 func TestRedisMirror(t *testing.T) {
