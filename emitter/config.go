@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // KafkaConfig configures NewKafka. The zero value of every field but Brokers
@@ -68,6 +70,9 @@ type KafkaConfig struct {
 	// DeadLetterTopic gets a copy of every dead letter; the file is the truth,
 	// and a copy that cannot be delivered is counted and let go. Empty: none.
 	DeadLetterTopic string
+	// Tracer makes a span of each batch on its way to its partition, linked to
+	// the spans that its callers are in. Default none, which costs nothing.
+	Tracer trace.Tracer
 	// Dial opens connections to brokers, for TLS and SASL (see Security) and
 	// for tests. Default Security{}.Dial, which is plain TCP within 3 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

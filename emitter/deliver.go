@@ -22,6 +22,8 @@ type delivery struct {
 	ambiguous bool   // an attempt's answer was lost: the batch may be in the log
 	doubted   bool   // and that is in the books
 	renewals  int    // producer identities lost on the way
+	attempts  int    // begun
+	bytes     int    // of the encoded batch
 }
 
 // handle brings taken items to their end.
@@ -53,7 +55,9 @@ func (l *lane) deliver(g gate, items []*item, part bool) {
 	d := &delivery{l: l, items: items, records: len(items), part: part}
 	tr := k.newTries(l.t.name, items[0].msg.Key, len(items)-1)
 	tr.partition = l.partition
+	span := d.trace()
 	v := d.run(tr)
+	d.traced(span, v)
 	switch v.class {
 	case classAcked:
 		k.passed(g, l.t.name)
@@ -144,6 +148,7 @@ func (d *delivery) doubt() {
 // attempt sends the batch once.
 func (d *delivery) attempt(limit time.Duration) verdict {
 	l, k := d.l, d.l.k
+	d.attempts++
 	ctx, cancel := context.WithTimeout(k.ctx, limit)
 	defer cancel()
 	v, err := k.cluster.view(ctx, l.t.name)
@@ -187,6 +192,7 @@ func (d *delivery) encode(ctx context.Context) error {
 		l.gen, l.seq = p.gen, 0
 	}
 	d.wire, err = encodeBatch(d.items, l.k.packer, p, l.seq, time.Now())
+	d.bytes = len(d.wire)
 	return err
 }
 

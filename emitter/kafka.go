@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 )
@@ -117,7 +118,8 @@ type call struct {
 	left    int
 	receipt Receipt
 	lost    *UndeliveredError
-	done    chan struct{} // closed when left is 0
+	span    trace.SpanContext // that the caller is in; not set without a tracer
+	done    chan struct{}     // closed when left is 0
 }
 
 // settle books n messages of the call; err says that they are durable nowhere.
@@ -181,6 +183,9 @@ func (k *Kafka) emit(ctx context.Context, msgs []Message) ([]item, Receipt, erro
 		return nil, Receipt{}, &UndeliveredError{Count: len(msgs), Cause: err}
 	}
 	c := &call{left: len(msgs), done: make(chan struct{})}
+	if k.cfg.Tracer != nil {
+		c.span = trace.SpanContextFromContext(ctx)
+	}
 	items := make([]item, len(msgs))
 	k.admit(ctx, c, items, msgs)
 	k.await(ctx, c, items)

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/typostream/typostream/emitter"
 )
 
@@ -22,6 +24,7 @@ type publisher struct {
 	seed    string
 	emitter Emitter
 	dedup   *Dedup
+	tracer  trace.Tracer // nil: no spans
 	queue   chan publication
 	done    chan struct{}
 
@@ -38,8 +41,8 @@ type outcome struct {
 
 // newPublisher starts the publisher; close ends it. Its messages outlive the
 // end of parent: what was found is published.
-func newPublisher(parent context.Context, seed string, e Emitter, dedup *Dedup) *publisher {
-	p := &publisher{seed: seed, emitter: e, dedup: dedup, queue: make(chan publication, publishQueue), done: make(chan struct{})}
+func newPublisher(parent context.Context, seed string, e Emitter, dedup *Dedup, tracer trace.Tracer) *publisher {
+	p := &publisher{seed: seed, emitter: e, dedup: dedup, tracer: tracer, queue: make(chan publication, publishQueue), done: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(parent)
 	go p.run(context.WithoutCancel(parent))
 	return p
@@ -98,7 +101,7 @@ func (p *publisher) emit(ctx context.Context, batch []publication) error {
 			p.outcome.candidates++
 		}
 	}
-	fates, err := p.emitter.EmitEach(ctx, messages...)
+	fates, err := p.emitTraced(ctx, messages)
 	p.outcome.receipt = p.outcome.receipt.Add(emitter.Tally(fates))
 	p.dedup.published(ctx, p.seed, fresh, fates)
 	return err

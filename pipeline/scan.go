@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/resolver"
@@ -70,6 +72,7 @@ type Scanner struct {
 	Track    Tracking
 	Observer Observer
 	Metrics  *Metrics
+	Tracer   trace.Tracer // a span for each scan and one for each batch it publishes; nil for none
 	Log      *slog.Logger
 	Now      func() time.Time // time.Now if nil
 }
@@ -80,6 +83,13 @@ type Scanner struct {
 // durable. When ctx ends no further name is asked about, but what was found is
 // still published.
 func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
+	if s.Tracer != nil {
+		return s.traced(ctx, seed)
+	}
+	return s.scan(ctx, seed)
+}
+
+func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 	var summary Summary
 	names, total, allowed := s.names(seed)
 	summary.Generated, summary.Allowed = total, allowed
@@ -93,7 +103,7 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 		}
 	}
-	publisher := newPublisher(ctx, seed.FQDN, s.Emitter, s.Dedup)
+	publisher := newPublisher(ctx, seed.FQDN, s.Emitter, s.Dedup, s.Tracer)
 	publisher.publish(publication{messages: own})
 	owner, forget := s.owner(publisher.ctx, seed)
 	defer forget()

@@ -310,7 +310,7 @@ func logOptions(format string) []option {
 func workerCatalogue() []option {
 	return join(
 		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
-		[]option{cacheOption(), outputDirOption("/out")}, emitRateOptions(), spoolOptions(), dedupOptions(), workerOptions(), healthOptions(), logOptions("json"),
+		[]option{cacheOption(), outputDirOption("/out")}, emitRateOptions(), spoolOptions(), dedupOptions(), workerOptions(), healthOptions(), traceOptions(), logOptions("json"),
 	)
 }
 

@@ -215,7 +215,7 @@ const replayBatch = 500
 // out of the file; those that it refuses again, or does not answer for, stay.
 func (t *terminal) dlqReplay(ctx context.Context, s *settings, f *dlqFlags, ids []string) (err error) {
 	log := t.logger(s)
-	kafka, err := newKafka(s, nil, nil, log) // nil: what is not delivered stays where it is
+	kafka, err := newKafka(s, nil, nil, nil, log) // nil: what is not delivered stays where it is
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/typostream/typostream/emitter"
 )
@@ -29,11 +30,13 @@ func kafkaConfig(s *settings, log *slog.Logger) emitter.KafkaConfig {
 
 // newKafka opens the emitter; what is wrong with the settings of its
 // connections is found before it connects.
-func newKafka(s *settings, spool *emitter.Spool, dead *emitter.DeadLetters, log *slog.Logger) (*emitter.Kafka, error) {
+func newKafka(s *settings, spool *emitter.Spool, dead *emitter.DeadLetters, tracer trace.Tracer, log *slog.Logger) (*emitter.Kafka, error) {
 	if err := checkSecurity(s); err != nil {
 		return nil, err
 	}
-	return emitter.NewKafka(kafkaConfig(s, log), spool, dead)
+	cfg := kafkaConfig(s, log)
+	cfg.Tracer = tracer
+	return emitter.NewKafka(cfg, spool, dead)
 }
 
 // checkSecurity finds what is wrong with the settings of connections to Kafka.
@@ -51,12 +54,12 @@ func openDeadLetters(s *settings, log *slog.Logger) (*emitter.DeadLetters, error
 
 // openKafka opens the emitter with its spool. The dead letters are its own
 // from then on.
-func openKafka(s *settings, dead *emitter.DeadLetters, log *slog.Logger) (*emitter.Kafka, error) {
+func openKafka(s *settings, dead *emitter.DeadLetters, tracer trace.Tracer, log *slog.Logger) (*emitter.Kafka, error) {
 	spool, err := emitter.NewSpool(emitter.SpoolConfig{Dir: s.OutputDir, MaxBytes: s.SpoolBytes, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	return newKafka(s, spool, dead, log)
+	return newKafka(s, spool, dead, tracer, log)
 }
 
 // publishTo makes the scan publish to Kafka. The function it returns closes
@@ -69,7 +72,7 @@ func (r *scanRun) publishTo(s *settings, log *slog.Logger) (func(*error), error)
 	if err != nil {
 		return nil, err
 	}
-	k, err := openKafka(s, dead, log)
+	k, err := openKafka(s, dead, r.scanner.Tracer, log)
 	if err != nil {
 		return nil, err
 	}

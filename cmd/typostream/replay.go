@@ -41,7 +41,7 @@ func (t *terminal) replay(ctx context.Context, s *settings, paths []string) (err
 	if err != nil {
 		return err
 	}
-	kafka, err := newKafka(s, nil, dead, log) // nil: what is not delivered stays where it is
+	kafka, err := newKafka(s, nil, dead, nil, log) // nil: what is not delivered stays where it is
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func scanCommand(t *terminal) *cli.Command {
 		{name: "show", usage: "show the names of one `STATE`: registered, absent, unknown, or all", set: into(&f.show)},
 		{name: "all", short: "a", value: "false", toggle: true, usage: "show all records of a type instead of the first", set: intoBool(&f.records)},
 		kafkaOption("false"),
-	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, emitRateOptions(), spoolOptions(), logOptions("text"))
+	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, emitRateOptions(), spoolOptions(), traceOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "scan", Usage: "find the registered look-alikes of domains", ArgsUsage: "DOMAIN|URL...",
 		Description: `EXAMPLES:
@@ -120,6 +120,12 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if s.Kafka {
+		tracer, closeTracer, err := openTracer(s, log)
+		if err != nil {
+			return err
+		}
+		defer closeTracer()
+		run.scanner.Tracer = tracer
 		closeEmitter, err := run.publishTo(s, log)
 		if err != nil {
 			return err

@@ -77,6 +77,7 @@ func setupScript(env *testscript.Env) error {
 //	field FILE NAME              print that field of each line of JSON objects
 //	sorted stdout|FILE            print its lines in order
 //	mute VARIABLE                listen and never answer; the address goes to the variable
+//	collector FILE               take spans over OTLP/HTTP into the file; its address goes to $OTEL_EXPORTER_OTLP_ENDPOINT
 //	redis PASSWORD               start a Redis; its address goes to $REDIS_HOST and $REDIS_PORT
 //	env-lines NAME VALUE...      set a variable to the values, a line each
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -88,6 +89,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"newtopic":  cmdNewTopic,
 	"advertise": cmdAdvertise,
 	"mute":      cmdMute,
+	"collector": cmdCollector,
 	"redis":     cmdRedis,
 	"stopkafka": cmdStopKafka,
 	"produce":   cmdProduce,

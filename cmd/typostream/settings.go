@@ -80,6 +80,7 @@ type settings struct {
 	FuzzSources  []string
 	Parallel     int // seeds in work at once
 	HTTPAddr     string
+	OTLPEndpoint string
 	DrainTimeout time.Duration
 	LogLevel     string
 	LogFormat    string

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/urfave/cli/v3"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
@@ -60,7 +61,12 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	w := &workerRun{settings: s, log: log, allow: allow, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	tracer, closeTracer, err := openTracer(s, log)
+	if err != nil {
+		return err
+	}
+	defer closeTracer()
+	w := &workerRun{settings: s, log: log, tracer: tracer, allow: allow, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
 	if err := w.openEmitter(); err != nil {
 		return err
 	}
@@ -109,6 +115,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 type workerRun struct {
 	settings *settings
 	log      *slog.Logger
+	tracer   trace.Tracer // nil: no spans
 	allow    *allowFile
 	metrics  *pipeline.Metrics
 	dead     *emitter.DeadLetters
@@ -135,7 +142,7 @@ func (w *workerRun) openEmitter() error {
 		w.emitter = files
 		return err
 	}
-	kafka, err := openKafka(w.settings, w.dead, w.log)
+	kafka, err := openKafka(w.settings, w.dead, w.tracer, w.log)
 	if err != nil {
 		return err
 	}
@@ -249,7 +256,7 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Log: w.log,
+			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,
