@@ -21,10 +21,12 @@ type Store interface {
 
 // Dedup keeps candidates from being published again while they are known and
 // have not changed. A candidate is known when Kafka has acknowledged it, or its
-// line is on disk where there is no Kafka; one in the spool is not, nor one that
-// another worker is about to publish. Safe for concurrent use; nil knows nothing.
+// line is on disk where there is no Kafka; one in the spool is not. Of one that
+// another worker is about to publish it waits to hear, if the store has Leases.
+// Safe for concurrent use; nil knows nothing.
 type Dedup struct {
 	store   Store
+	leases  Leases // nil: no other worker shares the store
 	metrics *Metrics
 	log     *slog.Logger
 
@@ -34,7 +36,8 @@ type Dedup struct {
 
 // NewDedup asks and tells the store, which says how long it remembers.
 func NewDedup(s Store, metrics *Metrics, log *slog.Logger) *Dedup {
-	return &Dedup{store: s, metrics: metrics, log: log}
+	leases, _ := s.(Leases)
+	return &Dedup{store: s, leases: leases, metrics: metrics, log: log}
 }
 
 // Problem is why the store cannot be used, nil if it can.
@@ -57,26 +60,33 @@ func (s Seed) entryOf(name string, a resolver.Answer, now time.Time) store.Entry
 	return store.Entry{Name: name, ID: emitter.EventID(s.FQDN, name, s.Scan), Published: now, Records: store.Records{NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME}}
 }
 
-// fresh are the publications that are not known as they are, in their order.
-func (d *Dedup) fresh(ctx context.Context, seed string, all []publication) []publication {
-	if d == nil {
-		return all
-	}
+// namesOf are the names of what is remembered, in their order.
+func namesOf(all []publication) []string {
 	var names []string
 	for _, p := range all {
 		if p.entry.Name != "" {
 			names = append(names, p.entry.Name)
 		}
 	}
+	return names
+}
+
+// fresh are the publications that are not known as they are, in their order;
+// certain is false when the store could not say.
+func (d *Dedup) fresh(ctx context.Context, seed string, all []publication) (fresh []publication, certain bool) {
+	if d == nil {
+		return all, true
+	}
+	names := namesOf(all)
 	if len(names) == 0 {
-		return all
+		return all, true
 	}
 	known, err := d.store.Known(ctx, seed, names)
 	d.note(err)
 	if err != nil {
-		return all
+		return all, false
 	}
-	fresh := make([]publication, 0, len(all))
+	fresh = make([]publication, 0, len(all))
 	for _, p := range all {
 		if p.entry.Name != "" {
 			k := known[0]
@@ -87,7 +97,7 @@ func (d *Dedup) fresh(ctx context.Context, seed string, all []publication) []pub
 		}
 		fresh = append(fresh, p)
 	}
-	return fresh
+	return fresh, true
 }
 
 // published remembers the publications of which every message was acknowledged.

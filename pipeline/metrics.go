@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -16,6 +17,7 @@ type Metrics struct {
 	allowed  prometheus.Counter
 	known    prometheus.CounterFunc
 	store    prometheus.Counter
+	waits    prometheus.Histogram
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
 
@@ -43,6 +45,10 @@ func NewMetrics() *Metrics {
 		store: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_store_failures_total", Help: "Questions to the store of known candidates that it could not answer.",
 		}),
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "typostream_lease_wait_seconds", Help: "How long batches waited for another worker that was publishing the same candidates.",
+			Buckets: []float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30},
+		}),
 		inWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "typostream_seeds_in_work", Help: "Seeds accepted and not finished.",
 		}),
@@ -58,7 +64,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.inWork, m.retries}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -92,6 +98,12 @@ func (m *Metrics) Suppressed() int64 { return m.suppressed.Load() }
 func (m *Metrics) storeFailed() {
 	if m != nil {
 		m.store.Inc()
+	}
+}
+
+func (m *Metrics) leaseWait(d time.Duration) {
+	if m != nil {
+		m.waits.Observe(d.Seconds())
 	}
 }
 

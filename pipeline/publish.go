@@ -87,15 +87,34 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-// emit makes durable what of the batch is not known yet, and remembers it.
+// emit makes durable what of the batch is not known yet, and remembers it. What
+// another worker is about to publish comes last, when that one has or has not.
 func (p *publisher) emit(ctx context.Context, batch []publication) error {
-	fresh := p.dedup.fresh(ctx, p.seed, batch)
-	p.outcome.suppressed += len(batch) - len(fresh)
-	if len(fresh) == 0 {
+	var left waiting
+	defer func() { p.dedup.waited(left) }()
+	for {
+		mine, others, done := p.dedup.turn(ctx, p.seed, batch)
+		p.outcome.suppressed += len(batch) - len(mine) - len(others)
+		err := p.send(ctx, mine)
+		done()
+		if err != nil || len(others) == 0 {
+			return err
+		}
+		if batch = others; !left.wait(p.ctx) {
+			fresh, _ := p.dedup.fresh(ctx, p.seed, batch)
+			p.outcome.suppressed += len(batch) - len(fresh)
+			return p.send(ctx, fresh)
+		}
+	}
+}
+
+// send makes all durable and remembers what Kafka has of it.
+func (p *publisher) send(ctx context.Context, all []publication) error {
+	if len(all) == 0 {
 		return nil
 	}
 	var messages []emitter.Message
-	for _, f := range fresh {
+	for _, f := range all {
 		messages = append(messages, f.messages...)
 		if f.candidate {
 			p.outcome.candidates++
@@ -103,6 +122,6 @@ func (p *publisher) emit(ctx context.Context, batch []publication) error {
 	}
 	fates, err := p.emitTraced(ctx, messages)
 	p.outcome.receipt = p.outcome.receipt.Add(emitter.Tally(fates))
-	p.dedup.published(ctx, p.seed, fresh, fates)
+	p.dedup.published(ctx, p.seed, all, fates)
 	return err
 }
