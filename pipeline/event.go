@@ -62,9 +62,9 @@ func (s Seed) event(v fuzzer.Variant, a, own resolver.Answer, now time.Time) emi
 }
 
 // reasons marks each pass as the readers expect it: those of a scan asked for
-// over Kafka are "live".
+// over Kafka or HTTP are "live".
 func (s Seed) reasons(prefix string, passes []string) []string {
-	if s.Origin == FromKafka {
+	if s.Origin.live() {
 		prefix += "live:"
 	}
 	reasons := make([]string, len(passes))
@@ -89,7 +89,7 @@ func (s Seed) detail(name string, a resolver.Answer) emitter.Detail {
 // seedEvent is the record of the seed itself, published before its look-alikes.
 func (s Seed) seedEvent(now time.Time) emitter.Event {
 	src := emitter.SrcCSVSeed
-	if s.Origin == FromKafka {
+	if s.Origin.live() {
 		src = emitter.SrcLiveSeed
 	}
 	detail := s.detail(s.FQDN, resolver.Answer{})

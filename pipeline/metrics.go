@@ -21,7 +21,10 @@ type Metrics struct {
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
 
-	suppressed atomic.Int64
+	suppressed             atomic.Int64
+	accepted, merged, done prometheus.Counter // of the queue
+	waiting                *prometheus.GaugeVec
+	oldest                 prometheus.Gauge
 }
 
 // NewMetrics makes the counters; Collectors are what to register.
@@ -55,6 +58,21 @@ func NewMetrics() *Metrics {
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_seed_retries_total", Help: "Scans begun again because the one before could not be finished.",
 		}),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_queue_accepted_total", Help: "Seeds put into the queue.",
+		}),
+		merged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_queue_merged_total", Help: "Submissions of seeds that were waiting in the queue already.",
+		}),
+		done: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_queue_done_total", Help: "Seeds taken out of the queue because every event of them is durable.",
+		}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "typostream_queue_waiting", Help: "Seeds of the queue that have not begun, by priority.",
+		}, []string{"priority"}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "typostream_queue_oldest_timestamp_seconds", Help: "When the seed that waits longest was accepted, in Unix seconds; 0 if none waits.",
+		}),
 	}
 	m.known = prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
@@ -64,7 +82,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.waiting, m.oldest}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -123,4 +141,32 @@ func (m *Metrics) retry() {
 	if m != nil {
 		m.retries.Inc()
 	}
+}
+
+// queued counts submissions.
+func (m *Metrics) queued(accepted, merged int) {
+	if m != nil {
+		m.accepted.Add(float64(accepted))
+		m.merged.Add(float64(merged))
+	}
+}
+
+func (m *Metrics) dequeued() {
+	if m != nil {
+		m.done.Inc()
+	}
+}
+
+func (m *Metrics) queue(s QueueStats) {
+	if m == nil {
+		return
+	}
+	for p := range priorities {
+		m.waiting.WithLabelValues(p.String()).Set(float64(s.ByPriority[p]))
+	}
+	oldest := 0.0
+	if !s.Oldest.IsZero() {
+		oldest = float64(s.Oldest.UnixMilli()) / 1000
+	}
+	m.oldest.Set(oldest)
 }

@@ -36,6 +36,7 @@ const (
 	FromArgument Origin = iota // the command line, or a file named there
 	FromCSV                    // the worker's CSV of seeds
 	FromKafka                  // the worker's input topic
+	FromHTTP                   // submitted to the worker
 )
 
 // String is the closed set of values of the metrics' label "origin".
@@ -45,10 +46,15 @@ func (o Origin) String() string {
 		return "csv"
 	case FromKafka:
 		return "kafka"
+	case FromHTTP:
+		return "http"
 	default:
 		return "argument"
 	}
 }
+
+// live says that somebody asks for the scan now, over Kafka or HTTP.
+func (o Origin) live() bool { return o == FromKafka || o == FromHTTP }
 
 // Seed is a brand's domain on its way through the pipeline, or one name to be
 // asked about again.
@@ -74,6 +80,8 @@ type Delivery struct {
 	// Context ends when the source no longer owns the seed, for instance
 	// because its partition went to another worker.
 	Context context.Context
+	// Finished is told the summary just before Done(nil). May be nil.
+	Finished func(Summary)
 	// Done must be called exactly once: nil when every event of the seed is
 	// durable, else the reason why not.
 	Done func(error)

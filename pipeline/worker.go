@@ -112,6 +112,9 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 		}
 		if err == nil {
 			w.report(d.Seed, summary)
+			if d.Finished != nil {
+				d.Finished(summary)
+			}
 			d.Done(nil)
 			return
 		}

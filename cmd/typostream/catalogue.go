@@ -251,7 +251,19 @@ func workerOptions() []option {
 		},
 		{
 			name: "http-addr", env: []string{"HTTP_ADDR"}, value: "127.0.0.1:8080",
-			usage: "`ADDRESS` of /livez, /readyz and /metrics", set: setAddr,
+			usage: "`ADDRESS` of /livez, /readyz, /metrics and /api", set: setAddr,
+		},
+		{
+			name: "http-token", env: []string{"HTTP_TOKEN"}, secret: true,
+			usage: "`TOKEN` that clients of /api must send as bearer token; none for no check. Other users of the machine can see it as a flag", set: text(func(s *settings) *string { return &s.HTTPToken.Value }),
+		},
+		{
+			name: "http-token-file", env: []string{"HTTP_TOKEN_FILE"},
+			usage: "`FILE` that holds the token", set: text(func(s *settings) *string { return &s.HTTPToken.File }),
+		},
+		{
+			name: "queue-max", env: []string{"QUEUE_MAX"}, value: "100000",
+			usage: "seeds handed in over HTTP that may wait or be in work, `N`", set: count(1, 10_000_000, func(s *settings) *int { return &s.QueueMax }),
 		},
 		{
 			name: "shutdown-timeout", env: []string{"SHUTDOWN_TIMEOUT"}, value: "25s",

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"math"
@@ -24,7 +23,7 @@ const rawTopic = "raw.hosts"
 type knownCandidates struct {
 	dedup *pipeline.Dedup
 	sweep func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
-	store io.Closer
+	store io.Closer             // nil where there is nothing to close
 }
 
 func (k *knownCandidates) close() error {
@@ -34,10 +33,10 @@ func (k *knownCandidates) close() error {
 	return k.store.Close()
 }
 
-// openKnown opens what the settings name: Redis for several workers, a file for
-// one, and for a one-shot run what lasts as long as it. A file that another
-// worker has open is no reason to stop: without it candidates come twice.
-func openKnown(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*knownCandidates, error) {
+// openKnown opens what the settings name: Redis for several workers, the file for
+// one, and what lasts as long as the process for a one-shot run and where
+// another worker has the file: without it candidates come twice.
+func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *slog.Logger) (*knownCandidates, error) {
 	switch {
 	case s.DedupTTL == 0:
 		return &knownCandidates{}, nil
@@ -47,23 +46,12 @@ func openKnown(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*known
 			TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
 		})
 		return &knownCandidates{dedup: pipeline.NewDedup(r, metrics, log), store: r}, nil
-	case s.Oneshot:
+	case file == nil:
 		return inMemory(s, metrics, log)
 	}
-	path := statePath(s)
-	bolt, setAside, err := store.OpenBolt(path, s.DedupTTL)
-	if setAside != "" {
-		log.Warn("the store of known candidates was damaged; a new one begins", "file", path, "set_aside", setAside)
-	}
-	if errors.Is(err, store.ErrInUse) {
-		log.Warn("another worker has the store of known candidates; this one remembers until it ends. Give each a STATE_DIR, or all of them a REDIS_HOST", "file", path)
-		return inMemory(s, metrics, log)
-	}
-	if err != nil {
-		return nil, err
-	}
+	bolt := file.Published(s.DedupTTL)
 	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
-	return &knownCandidates{dedup: pipeline.NewDedup(bolt, metrics, log), sweep: sweep, store: bolt}, nil
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, metrics, log), sweep: sweep}, nil
 }
 
 // inMemory remembers until the process ends.

@@ -71,6 +71,7 @@ func setupScript(env *testscript.Env) error {
 //	await FILE REGEXP            wait until a file, or one that the pattern matches, has the text
 //	signal NAME TERM|INT|HUP|KILL         send a signal to a process of start
 //	finish NAME CODE             wait for its end; its exit code must be CODE
+//	post NAME PATH FILE [TOKEN]   post a file as JSON to a worker of start, and print status and body
 //	http NAME PATH [REGEXP]      get PATH from a worker of start, and print status and body; again until REGEXP matches
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
@@ -101,6 +102,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"signal":    cmdSignal,
 	"finish":    cmdFinish,
 	"http":      cmdHTTP,
+	"post":      cmdPost,
 	"vector":    cmdVector,
 	"fill":      cmdFill,
 	"field":     cmdField,
@@ -308,14 +310,10 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 3 {
 		wanted = regexp.MustCompile("(?m)" + args[2])
 	}
-	var address []string
-	await(ts, "the worker's address", func() bool {
-		address = httpAddress.FindStringSubmatch(ts.ReadFile(args[0] + ".err"))
-		return address != nil
-	})
+	address := addressOf(ts, args[0])
 	answer := ""
 	await(ts, fmt.Sprintf("%s in the answer to GET %s", wanted, args[1]), func() bool {
-		response, err := http.Get("http://" + address[1] + args[1])
+		response, err := http.Get("http://" + address + args[1])
 		if err != nil {
 			return false
 		}

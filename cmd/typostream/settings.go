@@ -81,6 +81,8 @@ type settings struct {
 	Parallel     int // seeds in work at once
 	HTTPAddr     string
 	OTLPEndpoint string
+	HTTPToken    emitter.Secret // none: anybody may use the API
+	QueueMax     int            // seeds that were submitted and are not done
 	DrainTimeout time.Duration
 	LogLevel     string
 	LogFormat    string

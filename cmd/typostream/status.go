@@ -203,9 +203,9 @@ func finder(s *settings) (find findFunc, done func()) {
 	}, func() {}
 }
 
-// statePath is the file in which a worker remembers what it has published.
+// statePath is the file of what a worker remembers.
 func statePath(s *settings) string {
-	return filepath.Join(cmp.Or(s.StateDir, filepath.Join(s.OutputDir, ".typostream")), "published.db")
+	return filepath.Join(cmp.Or(s.StateDir, filepath.Join(s.OutputDir, ".typostream")), "state.db")
 }
 
 // notFound adds a line for each argument without a trace, and counts them.

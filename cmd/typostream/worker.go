@@ -18,6 +18,7 @@ import (
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/internal/health"
 	"github.com/typostream/typostream/internal/httpd"
+	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
 )
@@ -75,14 +76,14 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 			err = e
 		}
 	}()
-	if w.known, err = openKnown(s, w.metrics, log); err != nil {
-		return err
-	}
 	defer func() {
-		if e := w.known.close(); e != nil && err == nil {
+		if e := w.closeMemory(); e != nil && err == nil {
 			err = e
 		}
 	}()
+	if err := w.openMemory(); err != nil {
+		return err
+	}
 	if err := w.openSources(); err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	}
 	checks := w.checks()
 	shown := append(checks[:len(checks):len(checks)], httpd.Check{Name: "health", Problem: w.healthProblem})
-	server, err := httpd.Listen(s.HTTPAddr, w.registry, shown, w.details, log)
+	server, err := httpd.Listen(s.HTTPAddr, w.registry, shown, w.details, w.openAPI(), log)
 	if err != nil {
 		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
 	}
@@ -124,9 +125,11 @@ type workerRun struct {
 	found    emitter.Accounting // what it found on disk at the start
 	final    emitter.Receipt    // of a one-shot run, at its end
 	known    *knownCandidates
+	state    *store.File // nil: none
 	sources  []pipeline.Source
 	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
+	queue    *pipeline.QueueSource // one of the sources, when there is a state file
 	registry *prometheus.Registry
 
 	health      *health.Watch
@@ -184,6 +187,9 @@ func (w *workerRun) openSources() error {
 			w.sources = append(w.sources, source)
 		}
 	}
+	if err := w.openQueue(); err != nil {
+		return err
+	}
 	switch {
 	case s.Oneshot && len(w.sources) == 0:
 		return usagef("name one with --seeds or SEEDS_CSV", "mode oneshot needs a file of seeds, and %s does not exist", s.SeedsCSV)
@@ -198,7 +204,7 @@ func (w *workerRun) openSources() error {
 		}
 		w.intake = source
 		w.sources = append(w.sources, source)
-	default:
+	case w.queue == nil:
 		w.sources = append(w.sources, idle{})
 	}
 	return nil
@@ -225,7 +231,8 @@ func (w *workerRun) csvSource() (*pipeline.CSVSource, error) {
 	}, nil
 }
 
-// idle keeps a worker without Kafka alive after its file of seeds.
+// idle keeps a worker with neither Kafka nor a queue alive after its file of
+// seeds.
 type idle struct{}
 
 func (idle) Run(ctx context.Context, _ chan<- pipeline.Delivery) error {

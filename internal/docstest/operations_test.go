@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/internal/api"
 	"github.com/typostream/typostream/internal/health"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
@@ -73,7 +74,7 @@ func TestMetricsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kafka.Close(t.Context()) //nolint:errcheck // it holds no file
-	collectors := slices.Concat(pipeline.NewMetrics().Collectors(), r.Metrics(), kafka.Metrics(), []prometheus.Collector{&health.Watch{}})
+	collectors := slices.Concat(pipeline.NewMetrics().Collectors(), r.Metrics(), kafka.Metrics(), api.New(api.Config{}).Metrics(), []prometheus.Collector{&health.Watch{}})
 
 	// A description can be read only as text.
 	description := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
@@ -143,7 +144,7 @@ func printable(t *testing.T) []*regexp.Regexp {
 		}
 		return "\x00"
 	}
-	for _, folder := range []string{"cmd", "pipeline", "emitter", "resolver", "fuzzer", "internal/httpd", "internal/health"} {
+	for _, folder := range []string{"cmd", "pipeline", "emitter", "resolver", "fuzzer", "internal/httpd", "internal/api", "internal/health"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err

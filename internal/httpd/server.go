@@ -1,5 +1,6 @@
 // Package httpd serves what an operator's tools ask of a worker: is it alive,
-// is it ready, what has it counted.
+// is it ready, what has it counted. It carries the API, which is a handler of its
+// own.
 package httpd
 
 import (
@@ -27,7 +28,7 @@ type Check struct {
 	Required bool
 }
 
-// Server answers GET /livez, /readyz and /metrics.
+// Server answers GET /livez, /readyz and /metrics, and has /api/ answered.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
@@ -39,8 +40,8 @@ type Server struct {
 
 // Listen opens addr ("127.0.0.1:8080"; port 0 picks one), so that an address in
 // use is an error before anything has begun. Run serves it. What details returns,
-// at once, is shown by /readyz?verbose; it may be nil.
-func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, details func() any, log *slog.Logger) (*Server, error) {
+// at once, is shown by /readyz?verbose; it may be nil, and so may api.
+func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, details func() any, api http.Handler, log *slog.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -50,6 +51,9 @@ func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, details f
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	if api != nil {
+		mux.Handle("/api/", api)
+	}
 	s.http = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -19,10 +19,11 @@ func TestEndpoints(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "typostream_test_total", Help: "A counter."})
 	registry.MustRegister(counter)
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "api "+r.URL.Path) })
 	s, err := Listen("127.0.0.1:0", registry, []Check{
 		{Name: "kafka", Problem: func() error { return kafka }},
 		{Name: "dns", Problem: func() error { return dns }, Required: true},
-	}, func() any { return map[string]int{"acked": 3} }, slog.New(slog.DiscardHandler))
+	}, func() any { return map[string]int{"acked": 3} }, api, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +62,7 @@ func TestEndpoints(t *testing.T) {
 	kafka, dns = nil, nil
 	s.Drain()
 	expect("/readyz", 503, `"status":"stopping"`)
+	expect("/api/a/b", 200, "api /api/a/b")
 	expect("/nothing", 404, "")
 	cancel()
 	if err := <-served; err != nil {
@@ -69,12 +71,12 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestListenOnAddressInUse(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, nil, slog.New(slog.DiscardHandler))
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.listener.Close()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a second listener on the same address is no error")
 	}
 }

@@ -3,95 +3,27 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-const (
-	// lockTimeout is how long OpenBolt waits for another process to let go of the file.
-	lockTimeout = 2 * time.Second
-	// batchDelay is how long a write waits for others to share its fsync.
-	batchDelay = time.Millisecond
-	// sweepChunk is how many entries a sweep looks at before it lets others write.
-	sweepChunk = 2000
-)
-
-// ErrInUse says that another process has the file open.
-var ErrInUse = errors.New("the file is in use by another process")
+// sweepChunk is how many entries a sweep looks at before it lets others write.
+const sweepChunk = 2000
 
 var published = []byte("published") // the bucket: seed, a zero byte and name give a value
 
-// Bolt remembers in one file (bbolt), through restarts and SIGKILL. Safe for
-// concurrent use; by one process at a time.
+// Bolt remembers in a file, through restarts and SIGKILL. Safe for concurrent
+// use.
 type Bolt struct {
 	db  *bbolt.DB
 	ttl time.Duration
 }
 
-// OpenBolt opens the file, or makes it with its directory. What is no store is
-// renamed to NAME.damaged-TIME, which setAside names, and a new one is made: a
-// lost memory costs repeats, a worker that does not start costs more. What was
-// published longer than ttl ago is not known; Sweep removes it. The error of a
-// file that another process has open wraps ErrInUse.
-func OpenBolt(path string, ttl time.Duration) (b *Bolt, setAside string, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, "", fmt.Errorf("store: %w", err)
-	}
-	db, err := open(path)
-	var system *os.PathError
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, "", fmt.Errorf("store %s: %w", path, ErrInUse)
-	case errors.As(err, &system):
-		return nil, "", fmt.Errorf("store: %w", err)
-	case err != nil:
-		setAside = path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
-		if err := os.Rename(path, setAside); err != nil {
-			return nil, "", fmt.Errorf("store: %w", err)
-		}
-		if db, err = open(path); err != nil {
-			return nil, setAside, fmt.Errorf("store %s: %w", path, err)
-		}
-	}
-	return &Bolt{db: db, ttl: ttl}, setAside, nil
-}
-
-func open(path string) (db *bbolt.DB, err error) {
-	err = guard(func() error {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	db.MaxBatchDelay = batchDelay
-	err = guard(func() error {
-		return db.Update(func(tx *bbolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(published)
-			return err
-		})
-	})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
-// guard makes an error of a panic: bbolt panics where it meets a damaged page.
-func guard(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the file is damaged: %v", r)
-		}
-	}()
-	return f()
-}
+// Published is the memory in the file. What was published longer than ttl ago
+// is not known; Sweep removes it.
+func (f *File) Published(ttl time.Duration) *Bolt { return &Bolt{db: f.db, ttl: ttl} }
 
 func key(seed, name string) []byte { return []byte(seed + "\x00" + name) }
 
@@ -202,6 +134,3 @@ func (b *Bolt) forget(tx *bbolt.Tx, keys [][]byte) error {
 	}
 	return nil
 }
-
-// Close lets go of the file.
-func (b *Bolt) Close() error { return b.db.Close() }

@@ -1,8 +1,10 @@
 // Package store remembers what was published of each seed's look-alikes, so
-// that what is known already is not published again.
+// that what is known already is not published again; and it holds the queue of
+// seeds that a worker has accepted.
 //
-// It is a memory, not a promise: whoever asks it publishes when it has no
-// answer. What is lost here costs a repeated event, never a missing one.
+// Of what was published it is a memory, not a promise: whoever asks it publishes
+// when it has no answer. What is lost there costs a repeated event, never a
+// missing one. The queue is a promise.
 package store
 
 import (

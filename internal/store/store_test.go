@@ -31,17 +31,25 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-func openBolt(t *testing.T, path string) *store.Bolt {
+// boltFile is the memory and the file that it is in.
+type boltFile struct {
+	*store.Bolt
+	file *store.File
+}
+
+func (b *boltFile) Close() error { return b.file.Close() }
+
+func openBolt(t *testing.T, path string) *boltFile {
 	t.Helper()
-	b, setAside, err := store.OpenBolt(path, storetest.TTL)
+	f, setAside, err := store.Open(path)
 	if err != nil || setAside != "" {
 		t.Fatalf("opening: set aside %q, %v", setAside, err)
 	}
-	return b
+	return &boltFile{f.Published(storetest.TTL), f}
 }
 
 func TestBolt(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state", "published.db")
+	path := filepath.Join(t.TempDir(), "state", "state.db")
 	synctest.Test(t, func(t *testing.T) {
 		b := openBolt(t, path)
 		defer b.Close()
@@ -108,7 +116,7 @@ func (f fileStore) Remember(ctx context.Context, seed string, entries []store.En
 }
 
 func TestFindBolt(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "published.db")
+	path := filepath.Join(t.TempDir(), "state.db")
 	find := func(q store.Query, yield func(string, store.Entry)) error {
 		return store.FindBolt(t.Context(), path, q, yield)
 	}
@@ -125,7 +133,7 @@ func TestFindBolt(t *testing.T) {
 
 // A search of more than it looks at without letting go finds each entry once.
 func TestFindBoltGoesOn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "published.db")
+	path := filepath.Join(t.TempDir(), "state.db")
 	b := openBolt(t, path)
 	const names = 120_000
 	entries := make([]store.Entry, names)
@@ -144,7 +152,7 @@ func TestFindBoltGoesOn(t *testing.T) {
 
 // A damaged file is an error, whatever is wrong with it, and stays as it is.
 func TestFindBoltDamaged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "published.db")
+	path := filepath.Join(t.TempDir(), "state.db")
 	b := openBolt(t, path)
 	var entries []store.Entry
 	for i := range 2000 {
@@ -176,13 +184,13 @@ func TestFindBoltDamaged(t *testing.T) {
 }
 
 func TestBoltSurvivesRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "published.db")
+	path := filepath.Join(t.TempDir(), "state.db")
 	b := openBolt(t, path)
 	now := time.Now()
 	if err := b.Remember(t.Context(), "example.com", []store.Entry{{Name: "a.com", Published: now}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.OpenBolt(path, storetest.TTL); !errors.Is(err, store.ErrInUse) {
+	if _, _, err := store.Open(path); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("opening it a second time: %v, want that it is in use", err)
 	}
 	if err := b.Close(); err != nil {
@@ -202,7 +210,7 @@ func TestBoltDamaged(t *testing.T) {
 		"zeroed":    func(b []byte) []byte { return make([]byte, len(b)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "published.db")
+			path := filepath.Join(t.TempDir(), "state.db")
 			b := openBolt(t, path)
 			var entries []store.Entry
 			for i := range 500 {
@@ -221,11 +229,12 @@ func TestBoltDamaged(t *testing.T) {
 			if err := os.WriteFile(path, damage(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			b, setAside, err := store.OpenBolt(path, storetest.TTL)
+			f, setAside, err := store.Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close()
+			defer f.Close()
+			b = &boltFile{f.Published(storetest.TTL), f}
 			if _, err := os.Stat(setAside); err != nil {
 				t.Errorf("the damaged file is not kept: %v", err)
 			}
@@ -241,13 +250,13 @@ func TestBoltCannotBeMade(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.OpenBolt(filepath.Join(dir, "file", "published.db"), time.Hour); err == nil {
+	if _, _, err := store.Open(filepath.Join(dir, "file", "state.db")); err == nil {
 		t.Error("a store was opened below a file")
 	}
 }
 
 func TestBoltSweep(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "published.db")
+	path := filepath.Join(t.TempDir(), "state.db")
 	synctest.Test(t, func(t *testing.T) {
 		b := openBolt(t, path)
 		defer b.Close()

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// addressOf waits until the worker tells where it serves.
+func addressOf(ts *testscript.TestScript, name string) string {
+	var address []string
+	await(ts, "the worker's address", func() bool {
+		address = httpAddress.FindStringSubmatch(ts.ReadFile(name + ".err"))
+		return address != nil
+	})
+	return address[1]
+}
+
+func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 3 || len(args) == 4, "post NAME PATH FILE [TOKEN]")
+	request, err := http.NewRequest(http.MethodPost, "http://"+addressOf(ts, args[0])+args[1], strings.NewReader(ts.ReadFile(args[2])))
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	if len(args) == 4 {
+		request.Header.Set("Authorization", "Bearer "+args[3])
+	}
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s", response.StatusCode, body)
+}

@@ -1,0 +1,155 @@
+// Package api is what others ask of a worker over HTTP: to take seeds, and how
+// far it is with them. openapi.json describes it, for its clients too.
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/typostream/typostream/pipeline"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Queue takes seeds and says how far they are. Its methods are those of
+// pipeline.QueueSource.
+type Queue interface {
+	Submit([]pipeline.Submission) ([]pipeline.QueuedScan, error)
+	Stats() pipeline.QueueStats
+	Scan(id string) (pipeline.ScanStatus, bool)
+}
+
+// Config is what a Handler is made of.
+type Config struct {
+	Queue Queue // nil: every submission is refused with 503
+	// Token returns what a client must send as bearer token, and is asked for each
+	// request; nil: none is wanted. On an error, or of an empty token, every
+	// request is refused.
+	Token func() (string, error)
+	Log   *slog.Logger
+}
+
+// Handler serves everything below /api/. Safe for concurrent use.
+type Handler struct {
+	cfg     Config
+	mux     *http.ServeMux
+	guard   http.Handler
+	refused *prometheus.CounterVec
+}
+
+// The reasons for which a request is refused, the closed set of values of the
+// metric's label.
+const (
+	refusedInvalid      = "invalid"
+	refusedTooLarge     = "too_large"
+	refusedFull         = "full"
+	refusedUnavailable  = "unavailable"
+	refusedUnauthorized = "unauthorized"
+	refusedCrossOrigin  = "cross_origin"
+	refusedNotFound     = "not_found"
+	refusedMethod       = "method"
+)
+
+// route is one path. A GET route serves HEAD as well.
+type route struct {
+	method, path string
+	open         bool // without token
+	serve        http.HandlerFunc
+}
+
+func (h *Handler) routes() []route {
+	return []route{
+		{method: http.MethodPost, path: "/api/submit", serve: h.submit},
+		{method: http.MethodPost, path: "/api/submit-bulk", serve: h.submitBulk},
+		{method: http.MethodGet, path: "/api/v1/queue", serve: h.queue},
+		{method: http.MethodGet, path: "/api/v1/scans/{id}", serve: h.scan},
+		{method: http.MethodGet, path: "/api/openapi.json", serve: h.describe, open: true},
+	}
+}
+
+// New makes a Handler; Metrics are what to register.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "typostream_http_refused_total", Help: "Requests to the HTTP API that were refused, by reason.",
+	}, []string{"reason"})}
+	for _, r := range h.routes() {
+		h.mux.HandleFunc(r.path, h.only(r))
+	}
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if h.authorized(w, r) {
+			h.refuse(w, r, http.StatusNotFound, refusedNotFound, "there is nothing at this path")
+		}
+	})
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.refuse(w, r, http.StatusForbidden, refusedCrossOrigin, "requests from other origins are refused")
+	}))
+	h.guard = protection.Handler(h.mux)
+	return h
+}
+
+// Metrics are the collectors of the handler.
+func (h *Handler) Metrics() []prometheus.Collector { return []prometheus.Collector{h.refused} }
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h.guard.ServeHTTP(w, r)
+}
+
+// only lets the route's method pass, of those who may.
+func (h *Handler) only(to route) http.HandlerFunc {
+	allow := to.method
+	if to.method == http.MethodGet {
+		allow = "GET, HEAD"
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !to.open && !h.authorized(w, r) {
+			return
+		}
+		if r.Method != to.method && (to.method != http.MethodGet || r.Method != http.MethodHead) {
+			w.Header().Set("Allow", allow)
+			h.refuse(w, r, http.StatusMethodNotAllowed, refusedMethod, "the method must be "+strings.ReplaceAll(allow, ", ", " or "))
+			return
+		}
+		to.serve(w, r)
+	}
+}
+
+// authorized answers those who lack the token (RFC 6750).
+func (h *Handler) authorized(w http.ResponseWriter, r *http.Request) bool {
+	if h.cfg.Token == nil {
+		return true
+	}
+	want, err := h.cfg.Token()
+	if err == nil && want == "" {
+		err = errors.New("the token is empty")
+	}
+	if err != nil {
+		h.cfg.Log.Error("the HTTP token cannot be read; requests are refused", "cause", err)
+		h.unavailable(w, r, "the worker cannot check tokens")
+		return false
+	}
+	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(strings.TrimLeft(got, " ")))
+	if subtle.ConstantTimeCompare(a[:], b[:]) == 1 && strings.EqualFold(scheme, "Bearer") {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="typostream"`)
+	h.refuse(w, r, http.StatusUnauthorized, refusedUnauthorized, "a bearer token is needed")
+	return false
+}
+
+func (h *Handler) describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPI) // the client has gone: nobody to tell
+}

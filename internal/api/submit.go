@@ -1,0 +1,138 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/typostream/typostream/pipeline"
+)
+
+// accepted is the answer to one submission.
+type accepted struct {
+	Success bool   `json:"success"`
+	Domain  string `json:"domain"`
+	ScanID  string `json:"scan_id"`
+	Merged  bool   `json:"merged"`
+}
+
+// acceptedBulk is the answer to many; Accepted + Merged + len(Errors) is how
+// many there were.
+type acceptedBulk struct {
+	Success  bool           `json:"success"`
+	JobID    string         `json:"job_id"` // the id of its first scan
+	Accepted int            `json:"accepted"`
+	Merged   int            `json:"merged"`
+	Scans    []bulkScan     `json:"scans"`
+	Errors   []bulkMistaken `json:"errors"`
+}
+
+type bulkScan struct {
+	Index  int    `json:"index"` // in urls
+	Domain string `json:"domain"`
+	ScanID string `json:"scan_id"`
+	Merged bool   `json:"merged"`
+}
+
+type bulkMistaken struct {
+	Index int    `json:"index"`
+	Error string `json:"error"`
+}
+
+func (h *Handler) submit(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.body(w, r)
+	if !ok {
+		return
+	}
+	request, input, err := parseSingle(body)
+	if err != nil {
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, err.Error())
+		return
+	}
+	submission, err := pipeline.ParseSubmission(input, request.Brand, request.nameOnly())
+	if err != nil {
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, err.Error())
+		return
+	}
+	submission.Source = "submit"
+	scans, ok := h.enqueue(w, r, []pipeline.Submission{submission})
+	if ok {
+		write(w, http.StatusOK, "application/json", accepted{true, submission.Seed.FQDN, scans[0].ID, scans[0].Merged})
+	}
+}
+
+// submitBulk takes what can be used of many names, and names the rest.
+func (h *Handler) submitBulk(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.body(w, r)
+	if !ok {
+		return
+	}
+	request, err := parseBulk(body)
+	if err != nil {
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, err.Error())
+		return
+	}
+	answer := acceptedBulk{Success: true, Scans: []bulkScan{}, Errors: []bulkMistaken{}}
+	var submissions []pipeline.Submission
+	for i, input := range request.URLs {
+		submission, err := pipeline.ParseSubmission(input, request.Brand, request.nameOnly())
+		if err != nil {
+			answer.Errors = append(answer.Errors, bulkMistaken{i, err.Error()})
+			continue
+		}
+		submission.Source = "submit-bulk"
+		submissions = append(submissions, submission)
+		answer.Scans = append(answer.Scans, bulkScan{Index: i, Domain: submission.Seed.FQDN})
+	}
+	if len(submissions) == 0 {
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, "none of urls can be used; the first: "+answer.Errors[0].Error)
+		return
+	}
+	scans, ok := h.enqueue(w, r, submissions)
+	if !ok {
+		return
+	}
+	for i, scan := range scans {
+		answer.Scans[i].ScanID, answer.Scans[i].Merged = scan.ID, scan.Merged
+		if scan.Merged {
+			answer.Merged++
+		}
+	}
+	answer.JobID, answer.Accepted = scans[0].ID, len(scans)-answer.Merged
+	write(w, http.StatusOK, "application/json", answer)
+}
+
+// body reads the whole body, or answers why not.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		h.refuse(w, r, http.StatusRequestEntityTooLarge, refusedTooLarge, "the body has more than 1 MiB")
+	case err != nil:
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, "the body cannot be read to its end")
+	}
+	return body, err == nil
+}
+
+// enqueue puts the submissions on disk, or answers why not.
+func (h *Handler) enqueue(w http.ResponseWriter, r *http.Request, submissions []pipeline.Submission) ([]pipeline.QueuedScan, bool) {
+	if h.cfg.Queue == nil {
+		h.unavailable(w, r, "this worker has no queue")
+		return nil, false
+	}
+	scans, err := h.cfg.Queue.Submit(submissions)
+	switch {
+	case err == nil:
+		return scans, true
+	case errors.Is(err, pipeline.ErrQueueFull):
+		w.Header().Set("Retry-After", retryAfter)
+		h.refuse(w, r, http.StatusTooManyRequests, refusedFull, err.Error())
+	case errors.Is(err, pipeline.ErrQueueStopped):
+		h.unavailable(w, r, err.Error())
+	default:
+		h.cfg.Log.Error("a submission was refused: the queue cannot be written", "cause", err)
+		h.unavailable(w, r, "the queue cannot be written")
+	}
+	return nil, false
+}
