@@ -102,17 +102,9 @@ func (p *waiting) wait(ctx context.Context) bool {
 	if ctx.Err() != nil || p.waited >= waitTotal {
 		return false
 	}
-	pause := p.pause/2 + mathrand.N(p.pause/2+1)
 	began := time.Now()
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
 	defer func() { p.waited += time.Since(began) }()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause(ctx, p.pause/2+mathrand.N(p.pause/2+1))
 }
 
 // waited counts a batch that has waited.
