@@ -134,6 +134,27 @@ func TestSpoolFile(t *testing.T) {
 	}
 }
 
+// Another process adopts what is left of a spool. When it finds a new file
+// before that is locked it takes it for an empty one, and removes it: the next
+// name does as well.
+func TestSpoolFileAdoptedAtBirth(t *testing.T) {
+	taken := 0
+	s := newTestSpool(t, t.TempDir(), func(path string, flag int, perm fs.FileMode) (diskFile, error) {
+		f, err := openOS(path, flag, perm)
+		if err == nil && taken == 0 {
+			taken++
+			err = os.Remove(path)
+		}
+		return f, err
+	})
+	if err := s.Put([]Message{msg("a.example", 1)}, false); err != nil {
+		t.Fatal(err)
+	}
+	if taken != 1 {
+		t.Errorf("%d files taken", taken)
+	}
+}
+
 func TestSpoolGroupCommit(t *testing.T) {
 	dir := t.TempDir()
 	s := newTestSpool(t, dir, nil)

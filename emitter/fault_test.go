@@ -119,12 +119,12 @@ func TestUnknownIsResolved(t *testing.T) {
 	r := newRig(t, nil, kfake.SeedTopics(1, testTopic))
 	r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 1},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 2})
-	unknown := messages(3)
-	if got, err := r.Emit(t.Context(), unknown...); err != nil || got.Spooled != 3 {
+	unknown := msg("unknown.example", 0) // one: several may go in more than one batch
+	if got, err := r.Emit(t.Context(), unknown); err != nil || got.Spooled != 1 {
 		t.Fatalf("Emit = %+v, %v", got, err)
 	}
-	if n := strings.Count(strings.Join(r.lines(t, "spool_*.jsonl"), "\n"), `"unknown":true`); n != 3 {
-		t.Errorf("%d lines of unknown outcome in the spool, want 3", n)
+	if n := strings.Count(strings.Join(r.lines(t, "spool_*.jsonl"), "\n"), `"unknown":true`); n != 1 {
+		t.Errorf("%d lines of unknown outcome in the spool, want 1", n)
 	}
 	if h := r.Health(); !strings.Contains(strings.Join(h.Problems, "\n"), "partition 0 of topic "+testTopic) {
 		t.Errorf("health: %+v, want the partition named", h)
@@ -136,14 +136,14 @@ func TestUnknownIsResolved(t *testing.T) {
 		if err := r.Check(t.Context(), testTopic); err != nil {
 			t.Fatal(err)
 		}
-		return r.Accounting().Acked == 3
+		return r.Accounting().Acked == 1
 	})
 	next := msg("next.example", 10)
 	if got, err := r.Emit(t.Context(), next); err != nil || got.Acked != 1 {
 		t.Fatalf("Emit afterwards = %+v, %v", got, err)
 	}
-	r.exactly(t, testTopic, append(unknown, next))
-	if a := r.Accounting(); a.Ambiguous != 0 || a.Spooled != 1 || a.Acked != 4 || a.Sessions != 1 {
+	r.exactly(t, testTopic, []Message{unknown, next})
+	if a := r.Accounting(); a.Ambiguous != 0 || a.Spooled != 1 || a.Acked != 2 || a.Sessions != 1 {
 		t.Errorf("books: %+v", a)
 	}
 	balanced(t, r.Accounting())
@@ -187,8 +187,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 	if got, err := r.Emit(t.Context(), msg("a.example", 0)); err != nil || got.Spooled != 1 {
 		t.Fatalf("Emit = %+v, %v", got, err)
 	}
-	waitFor(t, func() bool {
-		return r.Check(t.Context(), testTopic) == nil && r.Accounting().Ambiguous == 1
+	waitFor(t, func() bool { // until the question has ended, too: whoever comes before goes to the spool
+		return r.Check(t.Context(), testTopic) == nil && r.Accounting().Ambiguous == 1 && len(r.openBreakers()) == 0
 	})
 	if got, err := r.Emit(t.Context(), msg("b.example", 1)); err != nil || got.Acked != 1 {
 		t.Fatalf("Emit = %+v, %v", got, err)

@@ -202,8 +202,8 @@ func createExclusive(open openFunc, path string, perm fs.FileMode, locked bool) 
 	if locked {
 		if seg.lock, err = tryLock(path); err != nil {
 			_ = f.Close() // nothing was written
-			if _, live := errors.AsType[*LiveSpoolError](err); live {
-				return nil, errTaken // another process was quicker and holds the empty file
+			if _, live := errors.AsType[*LiveSpoolError](err); live || errors.Is(err, fs.ErrNotExist) {
+				return nil, errTaken // an adopter was quicker: it holds the empty file, or has removed it
 			}
 			return nil, err
 		}
