@@ -65,7 +65,9 @@ func openTracer(s *settings, log *slog.Logger) (tracer trace.Tracer, close func(
 	return provider.Tracer("github.com/typostream/typostream"), func() {
 		limit, stop := context.WithTimeout(ctx, traceFlush)
 		defer stop()
-		_ = provider.Shutdown(limit) // what failed is in the log
+		if err := provider.Shutdown(limit); err != nil {
+			log.Warn("the collector has not taken the last spans; they are dropped", "cause", err)
+		}
 		cancel()
 	}, nil
 }
