@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -185,69 +186,8 @@ type settings struct {
 
 func (c Config) complete() (settings, error) {
 	s := settings{Config: c}
-	var faults []error
-	bound := func(field string, value *int, preset, limit int) {
-		if *value == 0 {
-			*value = preset
-		}
-		if *value < 1 || *value > limit {
-			faults = append(faults, &ConfigError{field, fmt.Sprint(*value), fmt.Sprintf("is not between 1 and %d", limit), ""})
-		}
-	}
-	bound("Concurrency", &s.Concurrency, DefaultConcurrency, 65536)
-	bound("Attempts", &s.Attempts, DefaultAttempts, 20)
-	if s.Timeout == 0 {
-		s.Timeout = DefaultTimeout
-	}
-	if s.Timeout < time.Millisecond || s.Timeout > time.Minute {
-		faults = append(faults, &ConfigError{"Timeout", s.Timeout.String(), "is not between 1ms and 1m", ""})
-	}
-	if len(s.Types) == 0 {
-		s.Types = AllTypes()
-	}
-	s.Types = slices.Clone(s.Types)
-	if err := checkTypes(s.Types); err != nil {
-		faults = append(faults, err)
-	}
-	if s.ResolvConf == "" {
-		s.ResolvConf = DefaultResolvConf
-	}
-	if s.Log == nil {
-		s.Log = slog.New(slog.DiscardHandler)
-	}
-	if s.lookup == nil {
-		s.lookup = lookupSystem
-	}
-	canary := func(field string, value *string, preset string) {
-		name, ok := canonicalName(*value)
-		if *value == "" {
-			name, ok = preset, true
-		}
-		if !ok || len(name) > maxCanary {
-			faults = append(faults, &ConfigError{field, *value, "is not a domain name", ""})
-		}
-		*value = name
-	}
-	canary("CanaryExists", &s.CanaryExists, ".")
-	canary("CanaryAbsent", &s.CanaryAbsent, "com.")
-	if s.parentAddr == nil {
-		s.parentAddr = publicServer
-	}
-	if s.CacheEntries < 0 || s.CacheEntries > 10_000_000 {
-		faults = append(faults, &ConfigError{"CacheEntries", fmt.Sprint(s.CacheEntries), "is not between 0 and 10000000", ""})
-	}
-	if s.patience == 0 {
-		s.patience = min(max(canaryTime, s.Timeout), maxCanaryTime)
-	}
-	if s.floor == 0 {
-		s.floor = minRTO
-	}
-	if s.QPS < 0 || s.QPS > maxQPS {
-		faults = append(faults, &ConfigError{"QPS", fmt.Sprint(s.QPS), fmt.Sprintf("is not between 0 and %d", maxQPS), ""})
-	}
-	if s.fallbackPort == 0 {
-		s.fallbackPort = 53
-	}
+	s.preset()
+	faults := s.check()
 	var err error
 	if s.endpoints, err = parseUpstreams(s.Upstreams); err != nil {
 		faults = append(faults, err)
@@ -257,6 +197,61 @@ func (c Config) complete() (settings, error) {
 		}
 	}
 	return s, errors.Join(faults...)
+}
+
+// preset fills in what is not set.
+func (s *settings) preset() {
+	s.Concurrency = cmp.Or(s.Concurrency, DefaultConcurrency)
+	s.Attempts = cmp.Or(s.Attempts, DefaultAttempts)
+	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
+	s.ResolvConf = cmp.Or(s.ResolvConf, DefaultResolvConf)
+	s.CanaryExists = cmp.Or(s.CanaryExists, ".")
+	s.CanaryAbsent = cmp.Or(s.CanaryAbsent, "com.")
+	s.Log = cmp.Or(s.Log, slog.New(slog.DiscardHandler))
+	s.patience = cmp.Or(s.patience, min(max(canaryTime, s.Timeout), maxCanaryTime))
+	s.floor = cmp.Or(s.floor, minRTO)
+	s.fallbackPort = cmp.Or(s.fallbackPort, 53)
+	if len(s.Types) == 0 {
+		s.Types = AllTypes()
+	}
+	s.Types = slices.Clone(s.Types)
+	if s.lookup == nil {
+		s.lookup = lookupSystem
+	}
+	if s.parentAddr == nil {
+		s.parentAddr = publicServer
+	}
+}
+
+// check returns what cannot be, and brings the canaries into canonical form.
+func (s *settings) check() (faults []error) {
+	between := func(field string, value, least, most int) {
+		if value < least || value > most {
+			faults = append(faults, &ConfigError{field, fmt.Sprint(value), fmt.Sprintf("is not between %d and %d", least, most), ""})
+		}
+	}
+	between("Concurrency", s.Concurrency, 1, 65536)
+	between("Attempts", s.Attempts, 1, 20)
+	between("CacheEntries", s.CacheEntries, 0, 10_000_000)
+	between("QPS", s.QPS, 0, maxQPS)
+	if s.Timeout < time.Millisecond || s.Timeout > time.Minute {
+		faults = append(faults, &ConfigError{"Timeout", s.Timeout.String(), "is not between 1ms and 1m", ""})
+	}
+	if err := checkTypes(s.Types); err != nil {
+		faults = append(faults, err)
+	}
+	for _, canary := range []struct {
+		field string
+		name  *string
+	}{{"CanaryExists", &s.CanaryExists}, {"CanaryAbsent", &s.CanaryAbsent}} {
+		name, ok := canonicalName(*canary.name)
+		if !ok || len(name) > maxCanary {
+			faults = append(faults, &ConfigError{canary.field, *canary.name, "is not a domain name", ""})
+			continue
+		}
+		*canary.name = name
+	}
+	return faults
 }
 
 func lookupSystem(ctx context.Context, host string) ([]netip.Addr, error) {
