@@ -16,7 +16,7 @@ import (
 // repeats: whatever it does not know is published.
 type Store interface {
 	Known(ctx context.Context, seed string, names []string) ([]store.Entry, error)
-	Remember(ctx context.Context, seed string, entries []store.Entry) error
+	Remember(ctx context.Context, seed string, entries []store.Entry, changed ...store.Change) error
 }
 
 // Dedup keeps candidates from being published again while they are known and

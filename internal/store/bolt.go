@@ -12,7 +12,12 @@ import (
 // sweepChunk is how many entries a sweep looks at before it lets others write.
 const sweepChunk = 2000
 
-var published = []byte("published") // the bucket: seed, a zero byte and name give a value
+// The buckets.
+var (
+	published = []byte("published") // seed, a zero byte and name give a value
+	seeds     = []byte("seeds")     // seed gives a SeedRecord
+	changes   = []byte("changes")   // a number, big-endian, gives a Change
+)
 
 // Bolt remembers in a file, through restarts and SIGKILL. Safe for concurrent
 // use.
@@ -21,8 +26,8 @@ type Bolt struct {
 	ttl time.Duration
 }
 
-// Published is the memory in the file. What was published longer than ttl ago
-// is not known; Sweep removes it.
+// Published is the memory in the file. A name that was not seen for ttl is not
+// known; Sweep removes it.
 func (f *File) Published(ttl time.Duration) *Bolt { return &Bolt{db: f.db, ttl: ttl} }
 
 func key(seed, name string) []byte { return []byte(seed + "\x00" + name) }
@@ -54,25 +59,22 @@ func (b *Bolt) valid(raw []byte) (v value, ok bool) {
 	if raw == nil || json.Unmarshal(raw, &v) != nil {
 		return value{}, false
 	}
-	return v, time.Since(v.entry("").Published) < b.ttl
+	return v, time.Now().Before(v.entry("").expires(b.ttl))
 }
 
-// Remember keeps the entries, in place of what was known of their names. They
-// are on disk when it returns nil.
-func (b *Bolt) Remember(_ context.Context, seed string, entries []Entry) error {
+// Remember keeps the entries, in place of what was known of their names, and
+// writes to the journal what has changed, whose IDs are not heeded. All is on
+// disk when it returns nil.
+func (b *Bolt) Remember(_ context.Context, seed string, entries []Entry, changed ...Change) error {
 	err := guard(func() error {
 		return b.db.Batch(func(tx *bbolt.Tx) error {
 			bucket := tx.Bucket(published)
 			for _, e := range entries {
-				raw, err := json.Marshal(e.value())
-				if err != nil {
-					return err
-				}
-				if err := bucket.Put(key(seed, e.Name), raw); err != nil {
+				if err := putJSON(bucket, key(seed, e.Name), e.value()); err != nil {
 					return err
 				}
 			}
-			return nil
+			return appendChanges(tx.Bucket(changes), changed)
 		})
 	})
 	if err != nil {

@@ -52,6 +52,26 @@ func Open(path string) (f *File, setAside string, err error) {
 	return &File{db: db}, setAside, nil
 }
 
+// OpenRead opens a file that no worker has open, to look at it. Without a file
+// the error is one of fs.ErrNotExist, beside a worker it wraps ErrInUse.
+func OpenRead(path string) (*File, error) {
+	if _, err := os.Stat(path); err != nil { // opening it could make it
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	var db *bbolt.DB
+	err := guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: findTimeout})
+		return err
+	})
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("store %s: %w", path, ErrInUse)
+	case err != nil:
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	return &File{db: db}, nil
+}
+
 func open(path string) (db *bbolt.DB, err error) {
 	err = guard(func() error {
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
@@ -63,8 +83,10 @@ func open(path string) (db *bbolt.DB, err error) {
 	db.MaxBatchDelay = batchDelay
 	err = guard(func() error {
 		return db.Update(func(tx *bbolt.Tx) error {
-			if _, err := tx.CreateBucketIfNotExists(published); err != nil {
-				return err
+			for _, bucket := range [][]byte{published, seeds, changes} {
+				if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
+					return err
+				}
 			}
 			return makeQueue(tx)
 		})

@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -38,16 +36,13 @@ func (q Query) wants(e Entry) bool {
 // and changes nothing. Without a file the error is one of fs.ErrNotExist; while
 // a worker has it open the error wraps ErrInUse; of a damaged file it says so.
 func FindBolt(ctx context.Context, path string, q Query, yield func(seed string, e Entry)) error {
-	if _, err := os.Stat(path); err != nil { // opening it could make it
-		return fmt.Errorf("store: %w", err)
-	}
 	for from := []byte{}; from != nil; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		var err error
 		if from, err = findSome(path, from, q, yield); err != nil {
-			return fmt.Errorf("store %s: %w", path, err)
+			return err
 		}
 	}
 	return nil
@@ -58,26 +53,22 @@ func FindBolt(ctx context.Context, path string, q Query, yield func(seed string,
 func findSome(path string, from []byte, q Query, yield func(seed string, e Entry)) (next []byte, err error) {
 	// The file is mapped into memory: what is missing of it is a fault there.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	var db *bbolt.DB
-	err = guard(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: findTimeout})
-		return err
-	})
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, ErrInUse
-	case err != nil:
+	f, err := OpenRead(path)
+	if err != nil {
 		return nil, err
 	}
 	err = guard(func() error {
-		return db.View(func(tx *bbolt.Tx) error {
+		return f.db.View(func(tx *bbolt.Tx) error {
 			if bucket := tx.Bucket(published); bucket != nil { // none: a worker was killed as it made the file
 				next = findFrom(bucket.Cursor(), from, q, yield)
 			}
 			return nil
 		})
 	})
-	return next, errors.Join(err, db.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	return next, nil
 }
 
 func findFrom(c *bbolt.Cursor, from []byte, q Query, yield func(seed string, e Entry)) (next []byte) {

@@ -21,8 +21,8 @@ type Memory struct {
 
 type memoryKey struct{ seed, name string }
 
-// NewMemory returns an empty Memory. What was published longer than ttl ago is
-// not known.
+// NewMemory returns an empty Memory. A name that was not seen for ttl is not
+// known.
 func NewMemory(ttl time.Duration) (*Memory, error) {
 	entries, err := lru.New[memoryKey, Entry](memoryEntries)
 	if err != nil {
@@ -37,17 +37,18 @@ func (m *Memory) Known(_ context.Context, seed string, names []string) ([]Entry,
 	entries := make([]Entry, len(names))
 	for i, name := range names {
 		entries[i] = Entry{Name: name}
-		if e, ok := m.entries.Get(memoryKey{seed, name}); ok && time.Since(e.Published) < m.ttl {
+		if e, ok := m.entries.Get(memoryKey{seed, name}); ok && time.Now().Before(e.expires(m.ttl)) {
 			entries[i] = e
 		}
 	}
 	return entries, nil
 }
 
-// Remember keeps the entries, in place of what was known of their names.
-func (m *Memory) Remember(_ context.Context, seed string, entries []Entry) error {
+// Remember keeps the entries, in place of what was known of their names. There is
+// no journal.
+func (m *Memory) Remember(_ context.Context, seed string, entries []Entry, _ ...Change) error {
 	for _, e := range entries {
-		m.entries.Add(memoryKey{seed, e.Name}, e)
+		m.entries.Add(memoryKey{seed, e.Name}, e.value().entry(e.Name)) // as it comes out of every other store
 	}
 	return nil
 }

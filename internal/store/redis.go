@@ -101,7 +101,18 @@ func (r *Redis) Known(ctx context.Context, seed string, names []string) ([]Entry
 }
 
 // Remember is as of Bolt, but as durable as the server is.
-func (r *Redis) Remember(ctx context.Context, seed string, entries []Entry) error {
+func (r *Redis) Remember(ctx context.Context, seed string, entries []Entry, changed ...Change) error {
+	if len(entries)+len(changed) == 0 {
+		return nil
+	}
+	lines := make([][]byte, len(changed))
+	for i, c := range changed {
+		c.ID = ""
+		var err error
+		if lines[i], err = json.Marshal(c); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
 	values := make([][]byte, len(entries))
 	for i, e := range entries {
 		var err error
@@ -112,10 +123,17 @@ func (r *Redis) Remember(ctx context.Context, seed string, entries []Entry) erro
 	return r.try(func() error {
 		_, err := r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, e := range entries {
-				p.Set(ctx, redisPrefix+seed+":"+e.Name, values[i], r.ttl)
+				p.Set(ctx, redisPrefix+seed+":"+e.Name, values[i], max(time.Until(e.expires(r.ttl)), time.Millisecond))
+				p.ZAdd(ctx, namesPrefix+seed, redis.Z{Member: e.Name})
 				if r.mirror {
 					p.SetNX(ctx, mirrorPrefix+e.Name, e.Published.Unix(), r.ttl)
 				}
+			}
+			if len(entries) > 0 {
+				p.Expire(ctx, namesPrefix+seed, r.ttl)
+			}
+			for _, line := range lines {
+				p.XAdd(ctx, &redis.XAddArgs{Stream: changesKey, MaxLen: journalLength, Approx: true, Values: []any{"change", line}})
 			}
 			return nil
 		})

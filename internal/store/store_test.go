@@ -109,10 +109,10 @@ func (f fileStore) Known(ctx context.Context, seed string, names []string) ([]st
 	return b.Known(ctx, seed, names)
 }
 
-func (f fileStore) Remember(ctx context.Context, seed string, entries []store.Entry) error {
+func (f fileStore) Remember(ctx context.Context, seed string, entries []store.Entry, changed ...store.Change) error {
 	b := openBolt(f.t, f.path)
 	defer b.Close()
-	return b.Remember(ctx, seed, entries)
+	return b.Remember(ctx, seed, entries, changed...)
 }
 
 func TestFindBolt(t *testing.T) {

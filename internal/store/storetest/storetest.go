@@ -14,7 +14,7 @@ import (
 // Store is what is tested.
 type Store interface {
 	Known(ctx context.Context, seed string, names []string) ([]store.Entry, error)
-	Remember(ctx context.Context, seed string, entries []store.Entry) error
+	Remember(ctx context.Context, seed string, entries []store.Entry, changed ...store.Change) error
 }
 
 // TTL is how long the store under test must remember.
@@ -76,10 +76,17 @@ func Run(t *testing.T, s Store, pass func(time.Duration)) {
 		t.Errorf("after it was remembered again known is %v, want %v", got, second)
 	}
 	pass(TTL * 3 / 4)
-	if e := known("example.com", "examp1e.com")[0]; e.Published.IsZero() {
-		t.Error("forgotten before its time")
+	if e := known("example.com", "examp1e.com")[0]; e.Published.IsZero() || !e.FirstSeen.Equal(e.Published) || !e.LastSeen.Equal(e.Published) {
+		t.Errorf("before its time is over known is %v", e)
 	}
-	pass(TTL)
+	// Seen since, though not published.
+	second.FirstSeen, second.LastSeen = first.Published, second.Published.Add(TTL*3/4)
+	remember("example.com", second)
+	pass(TTL * 3 / 4)
+	if e := known("example.com", "examp1e.com")[0]; !e.Published.Equal(second.Published) || !e.FirstSeen.Equal(second.FirstSeen) || !e.LastSeen.Equal(second.LastSeen) {
+		t.Errorf("seen since then, known is %v, want %v", e, second)
+	}
+	pass(2 * TTL)
 	if e := known("example.com", "examp1e.com")[0]; !e.Published.IsZero() {
 		t.Errorf("still known after its time: %v", e)
 	}
