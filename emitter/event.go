@@ -73,6 +73,13 @@ type Detail struct {
 	Tags       []string `json:"tags,omitempty"`       // sorted
 	Incomplete []string `json:"incomplete,omitempty"` // record types that got no answer
 	Server     string   `json:"server,omitempty"`     // the upstream that answered
+
+	// How it compares with the scans before; absent where those are not known.
+	Change    string   `json:"change,omitempty"`     // new, changed, activated, gone or unchanged
+	Changed   []string `json:"changed,omitempty"`    // record types: ns, a, aaaa, mx, cname
+	Baseline  bool     `json:"baseline,omitempty"`   // of the first complete scan of the seed
+	FirstSeen float64  `json:"first_seen,omitempty"` // seconds since the Unix epoch: found registered for the first time
+	LastSeen  float64  `json:"last_seen,omitempty"`  // and for the last
 }
 
 // Crawl is one record of topic phish.urls.crawl: a seed to be fetched.

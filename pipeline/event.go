@@ -122,12 +122,23 @@ func (s Seed) seedMessages(topics Topics, now time.Time) ([]emitter.Message, err
 	return append(messages, emitter.Message{Topic: topics.Crawl, Key: s.FQDN, Value: value}), nil
 }
 
+// describe adds to an event how what was found compares with the past.
+func (s sighting) describe(d *emitter.Detail) {
+	if s.change == "" {
+		return
+	}
+	d.Change, d.Changed, d.Baseline = s.change, s.changed, s.baseline
+	d.FirstSeen, d.LastSeen = emitter.Seconds(s.firstSeen), emitter.Seconds(s.lastSeen)
+}
+
 // messages are what the topics get of one look-alike: nothing of one that is
-// absent or unknown, unless absent ones are tracked.
-func (s Seed) messages(topics Topics, track Tracking, event func() *emitter.Event, v fuzzer.Variant, a resolver.Answer, now time.Time) ([]emitter.Message, error) {
+// absent or unknown, unless it was there before or absent ones are tracked.
+func (s Seed) messages(topics Topics, track Tracking, event func() *emitter.Event, seen sighting, v fuzzer.Variant, a resolver.Answer, now time.Time) ([]emitter.Message, error) {
 	var messages []emitter.Message
-	if a.State == resolver.Registered {
-		value, err := emitter.Encode(event())
+	if a.State == resolver.Registered || seen.change == changeGone {
+		e := *event()
+		seen.describe(&e.Detail)
+		value, err := emitter.Encode(&e)
 		if err != nil {
 			return nil, err
 		}

@@ -28,9 +28,9 @@ type Leases interface {
 // worker is about to publish. done is called when what is mine was published
 // and remembered. Whoever waits for the others must have called it: as nobody
 // waits with a lease in hand, no two can wait for each other.
-func (d *Dedup) turn(ctx context.Context, seed string, all []publication) (mine, others []publication, done func()) {
+func (d *Dedup) turn(ctx context.Context, v *visit, all []publication) (mine, others []publication, done func()) {
 	done = func() {}
-	mine, certain := d.fresh(ctx, seed, all)
+	mine, certain := d.fresh(ctx, v, all)
 	if d == nil || d.leases == nil || !certain {
 		return mine, nil, done
 	}
@@ -39,7 +39,7 @@ func (d *Dedup) turn(ctx context.Context, seed string, all []publication) (mine,
 		return mine, nil, done
 	}
 	token := rand.Text()
-	got, err := d.leases.Lease(ctx, seed, names, token, leaseLife)
+	got, err := d.leases.Lease(ctx, v.seed, names, token, leaseLife)
 	d.note(err)
 	if err != nil {
 		return mine, nil, done
@@ -62,8 +62,8 @@ func (d *Dedup) turn(ctx context.Context, seed string, all []publication) (mine,
 	if len(held) == 0 {
 		return mine, others, done
 	}
-	done = d.hold(ctx, seed, held, token)
-	mine, _ = d.fresh(ctx, seed, mine) // one may have been published between the question and the lease
+	done = d.hold(ctx, v.seed, held, token)
+	mine, _ = d.fresh(ctx, v, mine) // one may have been published between the question and the lease
 	return mine, others, done
 }
 

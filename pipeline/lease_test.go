@@ -72,12 +72,16 @@ func sharedStore(t *testing.T, addr string) *store.Redis {
 	return r
 }
 
+func oneMessage(key string) func(sighting) ([]emitter.Message, error) {
+	return func(sighting) ([]emitter.Message, error) { return []emitter.Message{{Key: key}}, nil }
+}
+
 // publishAll publishes the names as a worker of its own.
 func publishAll(t *testing.T, s Store, e Emitter, names []string) outcome {
 	t.Helper()
-	p := newPublisher(t.Context(), "bank.com", e, NewDedup(s, NewMetrics(), slog.New(slog.DiscardHandler)), nil)
+	p := newPublisher(t.Context(), &visit{seed: "bank.com"}, e, NewDedup(s, time.Hour, false, NewMetrics(), slog.New(slog.DiscardHandler)), nil)
 	for _, n := range names {
-		p.publish(publication{messages: []emitter.Message{{Key: n}}, candidate: true, entry: store.Entry{Name: n, Published: time.Now()}})
+		p.publish(publication{messages: oneMessage(n), candidate: true, entry: store.Entry{Name: n, Published: time.Now()}})
 	}
 	out, err := p.close()
 	if err != nil {
@@ -187,9 +191,9 @@ func TestLeasesDoNotDelayTheEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &oneAtATime{Redis: r, t: t, asked: func(int) { cancel() }}
-	p := newPublisher(ctx, "bank.com", sink, NewDedup(s, NewMetrics(), slog.New(slog.DiscardHandler)), nil)
+	p := newPublisher(ctx, &visit{seed: "bank.com"}, sink, NewDedup(s, time.Hour, false, NewMetrics(), slog.New(slog.DiscardHandler)), nil)
 	for _, n := range names {
-		p.publish(publication{messages: []emitter.Message{{Key: n}}, candidate: true, entry: store.Entry{Name: n, Published: time.Now()}})
+		p.publish(publication{messages: oneMessage(n), candidate: true, entry: store.Entry{Name: n, Published: time.Now()}})
 	}
 	if _, err := p.close(); err != nil {
 		t.Error(err)

@@ -22,6 +22,7 @@ type Metrics struct {
 	retries  prometheus.Counter
 
 	suppressed             atomic.Int64
+	changes                *prometheus.CounterVec
 	accepted, merged, done prometheus.Counter // of the queue
 	waiting                *prometheus.GaugeVec
 	oldest                 prometheus.Gauge
@@ -58,6 +59,9 @@ func NewMetrics() *Metrics {
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_seed_retries_total", Help: "Scans begun again because the one before could not be finished.",
 		}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "typostream_changes_total", Help: "Candidates published, by what has changed since they were last seen; baseline are those of a seed's first scan.",
+		}, []string{"change"}),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_queue_accepted_total", Help: "Seeds put into the queue.",
 		}),
@@ -82,7 +86,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.waiting, m.oldest}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.waiting, m.oldest, m.changes}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -112,6 +116,16 @@ func (m *Metrics) scanned(seed Seed, s Summary) {
 // Suppressed is how many candidates were not published because they are known
 // and have not changed, in all scans that came to their end.
 func (m *Metrics) Suppressed() int64 { return m.suppressed.Load() }
+
+func (m *Metrics) change(s sighting) {
+	switch {
+	case m == nil || s.change == "":
+	case s.baseline:
+		m.changes.WithLabelValues("baseline").Inc()
+	default:
+		m.changes.WithLabelValues(s.change).Inc()
+	}
+}
 
 func (m *Metrics) storeFailed() {
 	if m != nil {

@@ -21,7 +21,7 @@ type publisher struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	seed    string
+	visit   *visit
 	emitter Emitter
 	dedup   *Dedup
 	tracer  trace.Tracer // nil: no spans
@@ -37,22 +37,19 @@ type outcome struct {
 	receipt    emitter.Receipt
 	candidates int // published
 	suppressed int // known already
+	changes    int // published, and news
 }
 
 // newPublisher starts the publisher; close ends it. Its messages outlive the
 // end of parent: what was found is published.
-func newPublisher(parent context.Context, seed string, e Emitter, dedup *Dedup, tracer trace.Tracer) *publisher {
-	p := &publisher{seed: seed, emitter: e, dedup: dedup, tracer: tracer, queue: make(chan publication, publishQueue), done: make(chan struct{})}
+func newPublisher(parent context.Context, v *visit, e Emitter, dedup *Dedup, tracer trace.Tracer) *publisher {
+	p := &publisher{visit: v, emitter: e, dedup: dedup, tracer: tracer, queue: make(chan publication, publishQueue), done: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(parent)
 	go p.run(context.WithoutCancel(parent))
 	return p
 }
 
-func (p *publisher) publish(what publication) {
-	if len(what.messages) > 0 {
-		p.queue <- what
-	}
-}
+func (p *publisher) publish(what publication) { p.queue <- what }
 
 // close waits until everything published is durable or has failed.
 func (p *publisher) close() (outcome, error) {
@@ -93,19 +90,30 @@ func (p *publisher) emit(ctx context.Context, batch []publication) error {
 	var left waiting
 	defer func() { p.dedup.waited(left) }()
 	for {
-		mine, others, done := p.dedup.turn(ctx, p.seed, batch)
-		p.outcome.suppressed += len(batch) - len(mine) - len(others)
+		mine, others, done := p.dedup.turn(ctx, p.visit, batch)
+		p.outcome.suppressed += found(batch) - found(mine) - found(others)
 		err := p.send(ctx, mine)
 		done()
 		if err != nil || len(others) == 0 {
 			return err
 		}
 		if batch = others; !left.wait(p.ctx) {
-			fresh, _ := p.dedup.fresh(ctx, p.seed, batch)
-			p.outcome.suppressed += len(batch) - len(fresh)
+			fresh, _ := p.dedup.fresh(ctx, p.visit, batch)
+			p.outcome.suppressed += found(batch) - found(fresh)
 			return p.send(ctx, fresh)
 		}
 	}
+}
+
+// found counts the publications of names that are there.
+func found(all []publication) int {
+	n := 0
+	for _, p := range all {
+		if !p.absent {
+			n++
+		}
+	}
+	return n
 }
 
 // send makes all durable and remembers what Kafka has of it.
@@ -114,14 +122,22 @@ func (p *publisher) send(ctx context.Context, all []publication) error {
 		return nil
 	}
 	var messages []emitter.Message
-	for _, f := range all {
-		messages = append(messages, f.messages...)
-		if f.candidate {
+	counts := make([]int, len(all)) // of messages, by publication
+	for i, f := range all {
+		made, err := f.messages(f.seen)
+		if err != nil {
+			return err
+		}
+		messages, counts[i] = append(messages, made...), len(made)
+		if f.candidate || f.seen.change == changeGone {
 			p.outcome.candidates++
+		}
+		if f.seen.alert() {
+			p.outcome.changes++
 		}
 	}
 	fates, err := p.emitTraced(ctx, messages)
 	p.outcome.receipt = p.outcome.receipt.Add(emitter.Tally(fates))
-	p.dedup.published(ctx, p.seed, all, fates)
+	p.dedup.published(ctx, p.visit, all, counts, fates)
 	return err
 }

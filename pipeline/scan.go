@@ -44,6 +44,7 @@ type Summary struct {
 
 	Candidates int             // variants published to the topic of candidates
 	Suppressed int             // variants not published because they are known and have not changed
+	Changes    int             // of Candidates: new, changed or gone since a scan before
 	Receipt    emitter.Receipt // of every message, the seed's own and the inactive names' too
 }
 
@@ -56,6 +57,7 @@ func (s *Summary) Add(other Summary) {
 	s.Allowed += other.Allowed
 	s.Candidates += other.Candidates
 	s.Suppressed += other.Suppressed
+	s.Changes += other.Changes
 	s.Receipt = s.Receipt.Add(other.Receipt)
 }
 
@@ -103,8 +105,11 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 		}
 	}
-	publisher := newPublisher(ctx, seed.FQDN, s.Emitter, s.Dedup, s.Tracer)
-	publisher.publish(publication{messages: own})
+	visit := s.Dedup.begin(ctx, seed)
+	publisher := newPublisher(ctx, visit, s.Emitter, s.Dedup, s.Tracer)
+	if len(own) > 0 {
+		publisher.publish(publication{messages: func(sighting) ([]emitter.Message, error) { return own, nil }})
+	}
 	owner, forget := s.owner(publisher.ctx, seed)
 	defer forget()
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
@@ -112,7 +117,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 			return s.answered(&summary, publisher, seed, owner, v, a)
 		})
 	published, emitErr := publisher.close()
-	summary.Receipt, summary.Candidates, summary.Suppressed = published.receipt, published.candidates, published.suppressed
+	summary.Receipt, summary.Candidates, summary.Suppressed, summary.Changes = published.receipt, published.candidates, published.suppressed, published.changes
 	switch {
 	case emitErr != nil:
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, emitErr)
@@ -120,6 +125,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 	}
 	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
+	s.Dedup.end(context.WithoutCancel(ctx), visit, seed.Brand, summary, s.now())
 	s.Metrics.scanned(seed, summary)
 	return summary, nil
 }
@@ -199,13 +205,21 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	if s.Emitter == nil || v.FQDN == seed.FQDN && !seed.Recheck {
 		return nil
 	}
-	messages, err := seed.messages(s.Topics, s.Track, event, v, a, now)
-	if err != nil {
-		return err
+	what := publication{
+		candidate: a.State == resolver.Registered, brand: seed.Brand, unanswered: a.Incomplete,
+		tracked: a.State == resolver.Absent && s.Track == TrackAll && s.Topics.Inactive != "" && !seed.Recheck,
 	}
-	what := publication{messages: messages, candidate: a.State == resolver.Registered}
-	if what.candidate && !seed.Recheck { // who asks about one name wants to hear of it
+	switch {
+	case what.candidate && seed.Recheck: // who asks about one name wants to hear of it
+	case what.candidate:
 		what.entry = seed.entryOf(v.FQDN, a, now)
+	case a.State == resolver.Absent && publisher.visit.missed(v.FQDN):
+		what.absent, what.entry = true, seed.entryOf(v.FQDN, a, now)
+	case !what.tracked:
+		return nil
+	}
+	what.messages = func(seen sighting) ([]emitter.Message, error) {
+		return seed.messages(s.Topics, s.Track, event, seen, v, a, now)
 	}
 	publisher.publish(what)
 	return nil

@@ -162,6 +162,9 @@ func (w *Worker) report(seed Seed, s Summary) {
 	if s.Suppressed > 0 {
 		attrs = append(attrs, "suppressed", s.Suppressed)
 	}
+	if s.Changes > 0 {
+		attrs = append(attrs, "changes", s.Changes)
+	}
 	if s.Allowed > 0 {
 		attrs = append(attrs, "allowed", s.Allowed)
 	}

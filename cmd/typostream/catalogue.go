@@ -242,6 +242,11 @@ func workerOptions() []option {
 		allowOption(),
 		limitOption(), countryOption("PASS_B uses"),
 		{
+			name: "emit", env: []string{"EMIT"}, value: "changes",
+			usage: "`WHAT` is published of a seed that was scanned before: changes, or all that is registered",
+			set:   setEmit,
+		},
+		{
 			name: "track-unregistered", env: []string{"TRACK_UNREGISTERED"}, value: "true",
 			usage: "publish names without an address: `true`, false, or all for absent ones too", set: setTracking,
 		},

@@ -45,22 +45,23 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 			Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read,
 			TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
 		})
-		return &knownCandidates{dedup: pipeline.NewDedup(r, metrics, log), store: r}, nil
+		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), store: r}, nil
 	case file == nil:
 		return inMemory(s, metrics, log)
 	}
 	bolt := file.Published(s.DedupTTL)
 	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
-	return &knownCandidates{dedup: pipeline.NewDedup(bolt, metrics, log), sweep: sweep}, nil
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), sweep: sweep}, nil
 }
 
 // inMemory remembers until the process ends.
 func inMemory(s *settings, metrics *pipeline.Metrics, log *slog.Logger) (*knownCandidates, error) {
-	m, err := store.NewMemory(cmp.Or(s.DedupTTL, math.MaxInt64))
+	ttl := cmp.Or(s.DedupTTL, math.MaxInt64)
+	m, err := store.NewMemory(ttl)
 	if err != nil {
 		return nil, err
 	}
-	return &knownCandidates{dedup: pipeline.NewDedup(m, metrics, log), store: m}, nil
+	return &knownCandidates{dedup: pipeline.NewDedup(m, ttl, s.EmitAll, metrics, log), store: m}, nil
 }
 
 // sweepDaily removes what is too old, at once and every day.

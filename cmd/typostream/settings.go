@@ -54,6 +54,7 @@ type settings struct {
 	MaxUnknown   float64
 
 	DedupTTL      time.Duration // 0: no memory
+	EmitAll       bool          // what has not changed, too
 	StateDir      string        // empty: in OutputDir
 	RedisHost     string        // empty: a file
 	RedisPort     int
@@ -284,6 +285,18 @@ func setTracking(s *settings, value string, _ source) error {
 	}
 	if !on {
 		s.Track = pipeline.TrackNone
+	}
+	return nil
+}
+
+func setEmit(s *settings, value string, _ source) error {
+	switch strings.ToLower(value) {
+	case "changes":
+		s.EmitAll = false
+	case "all":
+		s.EmitAll = true
+	default:
+		return errors.New("must be changes or all")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
 	"github.com/typostream/typostream/resolver/resolvertest"
@@ -137,6 +139,7 @@ func scan(t *testing.T) []emitter.Message {
 			t.Fatal(err)
 		}
 	}
+	scanAgain(t, scanner, zone)
 	// Which nameserver is asked first is not ours to say; mostly the faster one.
 	disputed := func(m emitter.Message) bool { return bytes.Contains(m.Value, []byte(`"disputed":`)) }
 	for range 200 {
@@ -153,6 +156,42 @@ func scan(t *testing.T) []emitter.Message {
 		}
 	}
 	return out.messages
+}
+
+// scanAgain scans a seed three times with a history: an address changes, and a
+// name goes.
+func scanAgain(t *testing.T, scanner *pipeline.Scanner, zone string) {
+	t.Helper()
+	file, _, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	parsed, err := fuzzer.ParseSeed("my-bank.co.uk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := *scanner
+	again.Now = nil
+	again.Dedup = pipeline.NewDedup(file.Published(time.Hour), time.Hour, false, pipeline.NewMetrics(), slog.New(slog.DiscardHandler))
+	moved := strings.ReplaceAll(zone, "192.0.2.10", "198.51.100.10")
+	for i, zone := range []string{zone, moved, strings.ReplaceAll(moved, "\nmybank.co.uk.", "\nhidden.co.uk.")} {
+		server, err := resolvertest.Start(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		r, err := resolver.New(resolver.Config{Upstreams: []string{server.Addr()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		again.Resolver = r
+		summary, err := again.Scan(t.Context(), pipeline.Seed{Seed: parsed, Brand: "ACME", Origin: pipeline.FromKafka, Scan: fmt.Sprintf("again-%d", i)})
+		if err != nil || summary.Changes != min(i, 1) {
+			t.Errorf("scan %d: %+v, %v", i, summary, err)
+		}
+	}
 }
 
 func TestPublishedRecordsFollowTheSchemas(t *testing.T) {

@@ -68,7 +68,7 @@ func (r *Redis) Candidates(ctx context.Context, seed, after string, limit int) (
 		}
 		var names []string
 		if err := r.try(func() (err error) {
-			names, err = r.client.ZRangeByLex(ctx, namesPrefix+seed, &redis.ZRangeBy{Min: from, Max: "+", Count: redisChunk}).Result()
+			names, err = r.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: namesPrefix + seed, Start: from, Stop: "+", ByLex: true, Count: redisChunk}).Result()
 			return err
 		}); err != nil {
 			return nil, false, err
