@@ -33,3 +33,15 @@ func (e *usageError) Hint() string {
 type incompleteError struct{ what string }
 
 func (e *incompleteError) Error() string { return e.what }
+
+// hintedError is a failure and what to do about it.
+type hintedError struct {
+	err  error
+	hint string
+}
+
+func hinted(err error, hint string) error { return &hintedError{err, hint} }
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+func (e *hintedError) Hint() string  { return e.hint }

@@ -70,3 +70,18 @@ func TestRealRedis(t *testing.T) {
 	server.Signal(syscall.SIGCONT)
 	again(t, "known", func() bool { ok, _ := known(); return ok })
 }
+
+// The history in a real server. What a test cannot wait for, the end of a time,
+// is brought about by a server that starts empty.
+func TestRealRedisHistory(t *testing.T) {
+	server := storetest.StartRedis(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	defer r.Close()
+	storetest.RunHistory(t, r, func(time.Duration) {
+		server.Kill()
+		if !server.Start() {
+			t.Fatal("it does not start again")
+		}
+		again(t, "answered", func() bool { _, err := r.LastChange(t.Context()); return err == nil })
+	})
+}
