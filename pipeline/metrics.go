@@ -26,6 +26,7 @@ type Metrics struct {
 	accepted, merged, done prometheus.Counter // of the queue
 	waiting                *prometheus.GaugeVec
 	oldest                 prometheus.Gauge
+	stopped                prometheus.Counter
 }
 
 // NewMetrics makes the counters; Collectors are what to register.
@@ -71,6 +72,9 @@ func NewMetrics() *Metrics {
 		done: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_queue_done_total", Help: "Seeds taken out of the queue because every event of them is durable.",
 		}),
+		stopped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "typostream_queue_stopped_total", Help: "Seeds taken out of the queue because somebody stopped their scan.",
+		}),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "typostream_queue_waiting", Help: "Seeds of the queue that have not begun, by priority.",
 		}, []string{"priority"}),
@@ -86,7 +90,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.waiting, m.oldest, m.changes}
+	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -168,6 +172,12 @@ func (m *Metrics) queued(accepted, merged int) {
 func (m *Metrics) dequeued() {
 	if m != nil {
 		m.done.Inc()
+	}
+}
+
+func (m *Metrics) stop() {
+	if m != nil {
+		m.stopped.Inc()
 	}
 }
 

@@ -60,10 +60,11 @@ const (
 	ScanWaiting ScanState = iota
 	ScanRunning
 	ScanDone
+	ScanStopped // before its end, because somebody wished so
 )
 
 // String is the closed set of values of a scan's state.
-func (s ScanState) String() string { return [...]string{"queued", "running", "done"}[s] }
+func (s ScanState) String() string { return [...]string{"queued", "running", "done", "stopped"}[s] }
 
 // ScanStatus is a seed of the queue as it stands.
 type ScanStatus struct {
@@ -76,13 +77,13 @@ type ScanStatus struct {
 	Summary                *Summary  // of a scan that is done
 }
 
-// QueueStats is the queue at one moment: Accepted = Done + Waiting + InWork.
+// QueueStats is the queue at one moment: Accepted = Done + Stopped + Waiting + InWork.
 // After a restart what was found counts as accepted.
 type QueueStats struct {
-	Accepted, Done, InWork int
-	ByPriority             [priorities]int // those that wait
-	Limit                  int             // of Waiting + InWork
-	Oldest                 time.Time       // when what waits longest was accepted; zero if nothing waits
+	Accepted, Done, Stopped, InWork int
+	ByPriority                      [priorities]int // those that wait
+	Limit                           int             // of Waiting + InWork
+	Oldest                          time.Time       // when what waits longest was accepted; zero if nothing waits
 }
 
 // Waiting is how many seeds have not begun.

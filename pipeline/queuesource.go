@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +57,9 @@ type queueEntry struct {
 	lane                   *queueLane
 	accepted, began, ended time.Time
 	summary                *Summary
+	ctx                    context.Context // of its deliveries; made at the first
+	cancel                 context.CancelFunc
+	stopped                bool
 }
 
 func (s Submission) key() queueKey { return queueKey{s.Seed.FQDN, s.Seed.Brand, s.Seed.Recheck} }
@@ -238,8 +240,11 @@ func (q *QueueSource) offer() (*queueEntry, Delivery) {
 		}
 		seed := e.what.Seed
 		seed.Scan = q.id(e.number)
+		if e.ctx == nil {
+			e.ctx, e.cancel = context.WithCancel(context.Background())
+		}
 		return e, Delivery{
-			Seed: seed, Context: context.Background(),
+			Seed: seed, Context: e.ctx,
 			Finished: func(s Summary) { q.mu.Lock(); defer q.mu.Unlock(); e.summary = &s },
 			Done:     func(err error) { defer q.deliveries.Done(); q.done(e, err) },
 		}
@@ -285,23 +290,25 @@ func (q *QueueSource) settle(e *queueEntry, failure error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.measure()
-	if e.state == ScanRunning {
+	switch e.state {
+	case ScanStopped: // between offer and take
+		return false
+	case ScanRunning:
 		q.stats.InWork--
-	} else {
+	default:
 		q.leave(e)
 	}
-	if failure != nil {
+	switch {
+	case failure == nil:
+		q.end(e, ScanDone)
+		e.cancel()
+		return true
+	case e.stopped:
+		q.end(e, ScanStopped)
+	default:
 		q.again(e)
-		return false
 	}
-	e.state, e.ended = ScanDone, time.Now()
-	if e.began.IsZero() {
-		e.began = e.ended
-	}
-	delete(q.entries, e.number)
-	q.finished.Add(e.number, q.status(e))
-	q.stats.Done++
-	return true
+	return false
 }
 
 // again lets an entry wait that was handed out, before the others of its lane.
@@ -353,9 +360,8 @@ func (q *QueueSource) Stats() QueueStats {
 // Scan is what became of the submission with the id. Of finished scans the last
 // thousand of this process are known.
 func (q *QueueSource) Scan(id string) (ScanStatus, bool) {
-	digits, ours := strings.CutPrefix(id, q.prefix)
-	number, err := strconv.ParseUint(digits, 10, 64)
-	if !ours || err != nil || q.id(number) != id {
+	number, ours := q.number(id)
+	if !ours {
 		return ScanStatus{}, false
 	}
 	q.mu.Lock()

@@ -100,8 +100,8 @@ func (f *queueFile) order(t *testing.T) (domains []string) {
 
 func checkBooks(t *testing.T, s QueueStats) {
 	t.Helper()
-	if s.Accepted != s.Done+s.Waiting()+s.InWork {
-		t.Errorf("accepted is not done + waiting + in work: %+v", s)
+	if s.Accepted != s.Done+s.Stopped+s.Waiting()+s.InWork {
+		t.Errorf("accepted is not done + stopped + waiting + in work: %+v", s)
 	}
 }
 
@@ -271,7 +271,8 @@ func TestQueueModel(t *testing.T) {
 		defer func() { f.file.Close() }()
 		waiting, ids := map[string]Priority{}, map[string]queueKey{}
 		inWork := map[string]Delivery{}
-		accepted, done := 0, 0
+		accepted, done, stopped := 0, 0, 0
+		cancelled := map[string]bool{} // of what is in work
 		find := func(key queueKey) (twins []string) {
 			for id := range waiting {
 				if ids[id] == key {
@@ -331,18 +332,44 @@ func TestQueueModel(t *testing.T) {
 			"finish": func(r *rapid.T) {
 				for id, d := range inWork {
 					delete(inWork, id)
+					if cancelled[id] && d.Context.Err() == nil {
+						r.Fatalf("%s was stopped and goes on", id)
+					}
+					if cancelled[id] && rapid.Bool().Draw(r, "in time") {
+						d.Done(context.Canceled)
+						stopped++
+						return
+					}
 					d.Done(nil)
 					done++
 					return
 				}
 			},
+			"stop": func(r *rapid.T) {
+				known := slices.Sorted(maps.Keys(ids))
+				if len(known) == 0 {
+					return
+				}
+				id := rapid.SampledFrom(known).Draw(r, "id")
+				if _, err := f.Stop(id); err != nil {
+					r.Fatal(err)
+				}
+				if _, waits := waiting[id]; waits {
+					delete(waiting, id)
+					stopped++
+				} else if _, works := inWork[id]; works {
+					cancelled[id] = true
+				}
+			},
 			"restart": func(r *rapid.T) {
 				for id := range inWork {
-					status, _ := f.Scan(id)
-					waiting[id] = status.Priority
+					if status, _ := f.Scan(id); !cancelled[id] {
+						waiting[id] = status.Priority
+					}
 				}
 				clear(inWork)
-				accepted, done = len(waiting), 0
+				clear(cancelled)
+				accepted, done, stopped = len(waiting), 0, 0
 				if err := errors.Join(f.file.Close(), f.open(limit)); err != nil {
 					r.Fatal(err)
 				}
@@ -354,8 +381,8 @@ func TestQueueModel(t *testing.T) {
 			},
 			"": func(r *rapid.T) {
 				s := f.Stats()
-				if s.Accepted != accepted || s.Done != done || s.Waiting() != len(waiting) || s.InWork != len(inWork) || s.Oldest.IsZero() != (len(waiting) == 0) {
-					r.Fatalf("%+v, want accepted %d, done %d, %d waiting, %d in work", s, accepted, done, len(waiting), len(inWork))
+				if s.Accepted != accepted || s.Done != done || s.Stopped != stopped || s.Waiting() != len(waiting) || s.InWork != len(inWork) || s.Oldest.IsZero() != (len(waiting) == 0) {
+					r.Fatalf("%+v, want accepted %d, done %d, stopped %d, %d waiting, %d in work", s, accepted, done, stopped, len(waiting), len(inWork))
 				}
 				for id, priority := range waiting {
 					if got, ok := f.Scan(id); !ok || got.State != ScanWaiting || got.Priority != priority {
