@@ -148,17 +148,22 @@ func (s *Scanner) owner(ctx context.Context, seed Seed) (get func() resolver.Ans
 	return func() resolver.Answer { <-found; return answer }, func() { cancel(); <-found }
 }
 
-// names are what is to be asked about for a seed: its look-alikes less the
-// allowed ones, or itself.
+// names are what is to be asked about for a seed, less those that are allowed.
 func (s *Scanner) names(seed Seed) (names iter.Seq[fuzzer.Variant], total, allowed int) {
-	if seed.Recheck {
-		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
-	}
-	permutations := s.Permute(seed.Seed)
 	var allow *fuzzer.AllowList // one for the whole scan, whatever becomes of it meanwhile
 	if s.Allow != nil {
 		allow = s.Allow()
 	}
+	return Names(seed, s.Permute, allow)
+}
+
+// Names are what a scan asks about for a seed: its look-alikes less the allowed
+// ones, or itself. total counts them, allowed those that are left out.
+func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, allow *fuzzer.AllowList) (names iter.Seq[fuzzer.Variant], total, allowed int) {
+	if seed.Recheck {
+		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
+	}
+	permutations := permute(seed.Seed)
 	if allow.Len() == 0 {
 		return permutations.All(), permutations.Len(), 0
 	}

@@ -71,7 +71,7 @@ func setupScript(env *testscript.Env) error {
 //	await FILE REGEXP            wait until a file, or one that the pattern matches, has the text
 //	signal NAME TERM|INT|HUP|KILL         send a signal to a process of start
 //	finish NAME CODE             wait for its end; its exit code must be CODE
-//	post NAME PATH FILE [TOKEN]   post a file as JSON to a worker of start, and print status and body
+//	post NAME PATH FILE [TOKEN]   post a file as JSON to a worker of start, and print status and body; the first id of a scan in it goes to $SCAN
 //	http NAME PATH [REGEXP]      get PATH from a worker of start, and print status and body; again until REGEXP matches
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +20,9 @@ func addressOf(ts *testscript.TestScript, name string) string {
 	return address[1]
 }
 
+// scanID is that of the first scan in an answer.
+var scanID = regexp.MustCompile(`queue-[0-9]+-[0-9]+`)
+
 func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 3 || len(args) == 4, "post NAME PATH FILE [TOKEN]")
 	request, err := http.NewRequest(http.MethodPost, "http://"+addressOf(ts, args[0])+args[1], strings.NewReader(ts.ReadFile(args[2])))
@@ -32,5 +36,8 @@ func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	ts.Check(err)
+	if scan := scanID.Find(body); scan != nil {
+		ts.Setenv("SCAN", string(scan))
+	}
 	fmt.Fprintf(ts.Stdout(), "%d\n%s", response.StatusCode, body)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"iter"
 	"log/slog"
 
 	"github.com/typostream/typostream/internal/api"
@@ -69,9 +70,21 @@ func (w *workerRun) openQueue() error {
 	return nil
 }
 
+// names are what a scan of the seed would ask about now.
+func (w *workerRun) names(seed pipeline.Seed) (iter.Seq[string], int) {
+	variants, total, _ := pipeline.Names(seed, w.permute, w.allow.current())
+	return func(yield func(string) bool) {
+		for v := range variants {
+			if !yield(v.FQDN) {
+				return
+			}
+		}
+	}, total
+}
+
 // openAPI makes what answers below /api/.
 func (w *workerRun) openAPI() *api.Handler {
-	cfg := api.Config{Log: w.log}
+	cfg := api.Config{Progress: w.progress, Names: w.names, Log: w.log}
 	if w.queue != nil { // an interface of a nil pointer would not be nil
 		cfg.Queue = w.queue
 	}

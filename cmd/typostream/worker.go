@@ -16,6 +16,7 @@ import (
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
+	"github.com/typostream/typostream/internal/api"
 	"github.com/typostream/typostream/internal/health"
 	"github.com/typostream/typostream/internal/httpd"
 	"github.com/typostream/typostream/internal/store"
@@ -67,7 +68,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer closeTracer()
-	w := &workerRun{settings: s, log: log, tracer: tracer, allow: allow, metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	w := &workerRun{settings: s, log: log, tracer: tracer, permute: permute, allow: allow, progress: api.NewProgress(), metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
 	if err := w.openEmitter(); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 		t.log.Store(log) // from here on it runs, and programs read what it says
 	}
 	log.Info("worker started", "version", version(), "http", server.Addr(), "kafka", s.Kafka, "output_dir", s.OutputDir)
-	return w.run(ctx, permute)
+	return w.run(ctx)
 }
 
 // workerRun is what a worker consists of.
@@ -117,7 +118,9 @@ type workerRun struct {
 	settings *settings
 	log      *slog.Logger
 	tracer   trace.Tracer // nil: no spans
+	permute  func(fuzzer.Seed) *fuzzer.Permutations
 	allow    *allowFile
+	progress *api.Progress // of scans, for the API
 	metrics  *pipeline.Metrics
 	dead     *emitter.DeadLetters
 	emitter  delivery
@@ -240,7 +243,7 @@ func (idle) Run(ctx context.Context, _ chan<- pipeline.Delivery) error {
 	return nil
 }
 
-func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.Permutations) error {
+func (w *workerRun) run(ctx context.Context) error {
 	s := w.settings
 	resolve, err := w.openResolver(ctx)
 	if err != nil {
@@ -263,7 +266,8 @@ func (w *workerRun) run(ctx context.Context, permute func(fuzzer.Seed) *fuzzer.P
 	}
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
+			Resolver: resolve, Permute: w.permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
+			Observer: w.progress.Observer(),
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Metrics: w.metrics, Log: w.log,

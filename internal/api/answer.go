@@ -10,6 +10,12 @@ import (
 // in seconds.
 const retryAfter = "30"
 
+// What is said of a queue or a scan that is not there.
+const (
+	noQueue = "this worker has no queue"
+	noScan  = "no scan has this id, or it ended long ago or before the worker started"
+)
+
 // problem is an error of /api/v1 (RFC 9457); its type is about:blank, so that
 // the title is the status' own.
 type problem struct {
@@ -27,11 +33,14 @@ type failure struct {
 // refuse counts the reason and answers in the form of the path.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
 	h.refused.WithLabelValues(reason).Inc()
-	if strings.HasPrefix(r.URL.Path, "/api/v1/") {
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, "/api/v1/"):
 		write(w, status, "application/problem+json", problem{http.StatusText(status), status, detail})
-		return
+	case path == "/api/scans" || strings.HasPrefix(path, "/api/scans/"):
+		write(w, status, "application/json", twistMessage{detail})
+	default:
+		write(w, status, "application/json", failure{Error: detail})
 	}
-	write(w, status, "application/json", failure{Error: detail})
 }
 
 // unavailable asks the client to come again.

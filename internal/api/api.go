@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	_ "embed"
 	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -25,11 +26,16 @@ type Queue interface {
 	Submit([]pipeline.Submission) ([]pipeline.QueuedScan, error)
 	Stats() pipeline.QueueStats
 	Scan(id string) (pipeline.ScanStatus, bool)
+	Scans(state *pipeline.ScanState, before string, limit int) (list []pipeline.ScanStatus, more bool)
+	Stop(id string) (known bool, err error)
 }
 
 // Config is what a Handler is made of.
 type Config struct {
-	Queue Queue // nil: every submission is refused with 503
+	Queue    Queue // nil: every submission is refused with 503
+	Progress *Progress
+	// Names returns what a scan of the seed asks about, and how many they are.
+	Names func(pipeline.Seed) (iter.Seq[string], int)
 	// Token returns what a client must send as bearer token, and is asked for each
 	// request; nil: none is wanted. On an error, or of an empty token, every
 	// request is refused.
@@ -56,6 +62,7 @@ const (
 	refusedCrossOrigin  = "cross_origin"
 	refusedNotFound     = "not_found"
 	refusedMethod       = "method"
+	refusedGone         = "gone"
 )
 
 // route is one path. A GET route serves HEAD as well.
@@ -69,6 +76,13 @@ func (h *Handler) routes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/api/submit", serve: h.submit},
 		{method: http.MethodPost, path: "/api/submit-bulk", serve: h.submitBulk},
+		{method: http.MethodPost, path: "/api/scans", serve: h.twistSubmit},
+		{method: http.MethodGet, path: "/api/scans/{id}", serve: h.twistShow},
+		{method: http.MethodGet, path: "/api/scans/{id}/domains", serve: h.twistDomains},
+		{method: http.MethodGet, path: "/api/scans/{id}/csv", serve: h.twistCSV},
+		{method: http.MethodGet, path: "/api/scans/{id}/json", serve: h.twistJSON},
+		{method: http.MethodGet, path: "/api/scans/{id}/list", serve: h.twistList},
+		{method: http.MethodPost, path: "/api/scans/{id}/stop", serve: h.twistStop},
 		{method: http.MethodGet, path: "/api/v1/queue", serve: h.queue},
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", serve: h.scan},
 		{method: http.MethodGet, path: "/api/openapi.json", serve: h.describe, open: true},

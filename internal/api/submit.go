@@ -118,7 +118,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 // enqueue puts the submissions on disk, or answers why not.
 func (h *Handler) enqueue(w http.ResponseWriter, r *http.Request, submissions []pipeline.Submission) ([]pipeline.QueuedScan, bool) {
 	if h.cfg.Queue == nil {
-		h.unavailable(w, r, "this worker has no queue")
+		h.unavailable(w, r, noQueue)
 		return nil, false
 	}
 	scans, err := h.cfg.Queue.Submit(submissions)

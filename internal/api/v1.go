@@ -48,7 +48,7 @@ type scanSummary struct {
 
 func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
 	if h.cfg.Queue == nil {
-		h.unavailable(w, r, "this worker has no queue")
+		h.unavailable(w, r, noQueue)
 		return
 	}
 	s := h.cfg.Queue.Stats()
@@ -62,12 +62,12 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) scan(w http.ResponseWriter, r *http.Request) {
 	if h.cfg.Queue == nil {
-		h.unavailable(w, r, "this worker has no queue")
+		h.unavailable(w, r, noQueue)
 		return
 	}
 	s, ok := h.cfg.Queue.Scan(r.PathValue("id"))
 	if !ok {
-		h.refuse(w, r, http.StatusNotFound, refusedNotFound, "no scan has this id, or it was finished long ago or before the worker started")
+		h.refuse(w, r, http.StatusNotFound, refusedNotFound, noScan)
 		return
 	}
 	state := scanState{
