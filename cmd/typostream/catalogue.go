@@ -256,7 +256,7 @@ func workerOptions() []option {
 		},
 		{
 			name: "http-addr", env: []string{"HTTP_ADDR"}, value: "127.0.0.1:8080",
-			usage: "`ADDRESS` of /livez, /readyz, /metrics and /api", set: setAddr,
+			usage: "`ADDRESS,...` of /livez, /readyz, /metrics and /api", set: setAddrs,
 		},
 		{
 			name: "http-token", env: []string{"HTTP_TOKEN"}, secret: true,

@@ -35,7 +35,7 @@ func healthcheckCommand(t *terminal) *cli.Command {
 		if live {
 			path = "/livez"
 		}
-		return t.healthcheck(ctx, s.HTTPAddr, path)
+		return t.healthcheck(ctx, s.HTTPAddrs[0], path)
 	})
 }
 

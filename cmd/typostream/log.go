@@ -14,11 +14,18 @@ import (
 // logger writes to standard error: JSON objects for the worker, lines for a
 // person for the one-shot commands.
 func (t *terminal) logger(s *settings) *slog.Logger {
-	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[s.LogLevel]
+	log, _ := t.leveledLogger(s)
+	return log
+}
+
+// leveledLogger is logger with what changes its level.
+func (t *terminal) leveledLogger(s *settings) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[s.LogLevel])
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(t.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readableDuration}))
+		return slog.New(slog.NewJSONHandler(t.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readableDuration})), level
 	}
-	return slog.New(&lineHandler{level: level, mu: &sync.Mutex{}, w: t.stderr})
+	return slog.New(&lineHandler{level: level, mu: &sync.Mutex{}, w: t.stderr}), level
 }
 
 // readableDuration writes "10s", where slog has a number of nanoseconds.
@@ -32,13 +39,15 @@ func readableDuration(_ []string, a slog.Attr) slog.Attr {
 // lineHandler prints "typostream: warning: message (key=value …)", as the
 // command's own lines look.
 type lineHandler struct {
-	level slog.Level
+	level slog.Leveler
 	attrs string
 	mu    *sync.Mutex // guards w
 	w     io.Writer
 }
 
-func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.level.Level()
+}
 
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	prefix := ""

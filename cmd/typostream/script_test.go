@@ -72,7 +72,8 @@ func setupScript(env *testscript.Env) error {
 //	signal NAME TERM|INT|HUP|KILL         send a signal to a process of start
 //	finish NAME CODE             wait for its end; its exit code must be CODE
 //	post NAME PATH FILE [TOKEN]   post a file as JSON to a worker of start, and print status and body; the first id of a scan in it goes to $SCAN
-//	http NAME PATH [REGEXP]      get PATH from a worker of start, and print status and body; again until REGEXP matches
+//	put NAME PATH FILE [TOKEN]    the same with PUT
+//	http NAME PATH [REGEXP]      get PATH from a worker of start, or of NAME@N at its Nth address, and print status and body; again until REGEXP matches
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
 //	field FILE NAME              print that field of each line of JSON objects
@@ -103,6 +104,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"finish":    cmdFinish,
 	"http":      cmdHTTP,
 	"post":      cmdPost,
+	"put":       cmdPut,
 	"vector":    cmdVector,
 	"fill":      cmdFill,
 	"field":     cmdField,

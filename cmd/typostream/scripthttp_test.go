@@ -5,27 +5,45 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// addressOf waits until the worker tells where it serves.
+// addressOf waits until the worker tells where it serves, and returns the first
+// address, or of NAME@N the Nth.
 func addressOf(ts *testscript.TestScript, name string) string {
 	var address []string
+	name, which, _ := strings.Cut(name, "@")
 	await(ts, "the worker's address", func() bool {
 		address = httpAddress.FindStringSubmatch(ts.ReadFile(name + ".err"))
 		return address != nil
 	})
-	return address[1]
+	addresses := strings.Split(address[1], ",")
+	n := 1
+	if which != "" {
+		var err error
+		n, err = strconv.Atoi(which)
+		ts.Check(err)
+	}
+	return addresses[n-1]
 }
 
 // scanID is that of the first scan in an answer.
 var scanID = regexp.MustCompile(`queue-[0-9]+-[0-9]+`)
 
 func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 3 || len(args) == 4, "post NAME PATH FILE [TOKEN]")
-	request, err := http.NewRequest(http.MethodPost, "http://"+addressOf(ts, args[0])+args[1], strings.NewReader(ts.ReadFile(args[2])))
+	cmdSend(ts, http.MethodPost, neg, args)
+}
+
+func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
+	cmdSend(ts, http.MethodPut, neg, args)
+}
+
+func cmdSend(ts *testscript.TestScript, method string, neg bool, args []string) {
+	usage(ts, neg, len(args) == 3 || len(args) == 4, "post or put NAME PATH FILE [TOKEN]")
+	request, err := http.NewRequest(method, "http://"+addressOf(ts, args[0])+args[1], strings.NewReader(ts.ReadFile(args[2])))
 	ts.Check(err)
 	request.Header.Set("Content-Type", "application/json")
 	if len(args) == 4 {

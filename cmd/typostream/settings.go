@@ -80,7 +80,7 @@ type settings struct {
 	Track        pipeline.Tracking
 	FuzzSources  []string
 	Parallel     int // seeds in work at once
-	HTTPAddr     string
+	HTTPAddrs    []string
 	OTLPEndpoint string
 	HTTPToken    emitter.Secret // none: anybody may use the API
 	QueueMax     int            // seeds that were submitted and are not done
@@ -366,12 +366,18 @@ func size(low int64, field func(*settings) *int64) func(*settings, string, sourc
 	}
 }
 
-func setAddr(s *settings, value string, _ source) error {
-	_, port, err := net.SplitHostPort(value)
-	if n, e := strconv.Atoi(port); err != nil || e != nil || n < 0 || n > 65535 {
+func setAddrs(s *settings, value string, _ source) error {
+	addrs := splitList(value)
+	for _, addr := range addrs {
+		_, port, err := net.SplitHostPort(addr)
+		if n, e := strconv.Atoi(port); err != nil || e != nil || n < 0 || n > 65535 {
+			return errors.New("must be an address such as 127.0.0.1:8080 or :8080, or several separated by commas")
+		}
+	}
+	if len(addrs) == 0 {
 		return errors.New("must be an address such as 127.0.0.1:8080 or :8080")
 	}
-	s.HTTPAddr = value
+	s.HTTPAddrs = addrs
 	return nil
 }
 

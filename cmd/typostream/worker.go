@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -43,7 +44,7 @@ The first SIGTERM or SIGINT lets seeds in work finish, the second aborts.`,
 // work runs one worker. What it opens it closes in the opposite order, so that
 // the emitter outlives everything that emits.
 func (t *terminal) work(ctx context.Context, s *settings) (err error) {
-	log := t.logger(s)
+	log, level := t.leveledLogger(s)
 	if err := emitter.CheckDir(s.OutputDir); err != nil {
 		return err
 	}
@@ -96,9 +97,11 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	}
 	checks := w.checks()
 	shown := append(checks[:len(checks):len(checks)], httpd.Check{Name: "health", Problem: w.healthProblem})
-	server, err := httpd.Listen(s.HTTPAddr, w.registry, shown, w.details, w.openAPI(), log)
+	server, err := httpd.Listen(httpd.Config{
+		Addrs: s.HTTPAddrs, Gatherer: w.registry, Checks: shown, Details: w.details, API: w.openAPI(), LogLevel: level, Log: log,
+	})
 	if err != nil {
-		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "cannot listen on %s: %w", s.HTTPAddr, err)
+		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "%w", err)
 	}
 	stopServing := w.serve(ctx, server, checks)
 	defer func() {
@@ -109,7 +112,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if s.LogFormat == "json" {
 		t.log.Store(log) // from here on it runs, and programs read what it says
 	}
-	log.Info("worker started", "version", version(), "http", server.Addr(), "kafka", s.Kafka, "output_dir", s.OutputDir)
+	log.Info("worker started", "version", version(), "http", strings.Join(server.Addrs(), ","), "kafka", s.Kafka, "output_dir", s.OutputDir)
 	return w.run(ctx)
 }
 

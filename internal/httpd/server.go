@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,39 +31,70 @@ type Check struct {
 
 // Server answers GET /livez, /readyz and /metrics, and has /api/ answered.
 type Server struct {
-	http     *http.Server
-	listener net.Listener
-	checks   []Check
-	details  func() any
-	draining atomic.Bool
-	log      *slog.Logger
+	http      *http.Server
+	listeners []net.Listener
+	checks    []Check
+	details   func() any
+	draining  atomic.Bool
+	log       *slog.Logger
 }
 
-// Listen opens addr ("127.0.0.1:8080"; port 0 picks one), so that an address in
-// use is an error before anything has begun. Run serves it. What details returns,
-// at once, is shown by /readyz?verbose; it may be nil, and so may api.
-func Listen(addr string, gatherer prometheus.Gatherer, checks []Check, details func() any, api http.Handler, log *slog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
+// Config is what a Server is made of.
+type Config struct {
+	// Addrs are listened on, all of them or none: at least one, such as
+	// "127.0.0.1:8080"; port 0 picks one.
+	Addrs    []string
+	Gatherer prometheus.Gatherer
+	Checks   []Check
+	Details  func() any     // shown by /readyz?verbose, and must return at once; may be nil
+	API      http.Handler   // of /api/; may be nil
+	LogLevel *slog.LevelVar // what PUT /debug/loglevel sets; nil: nothing is served below /debug/
+	Log      *slog.Logger
+}
+
+// Listen opens the addresses, so that one in use is an error before anything
+// has begun. Run serves them.
+func Listen(cfg Config) (*Server, error) {
+	s := &Server{checks: cfg.Checks, details: cfg.Details, log: cfg.Log}
+	for _, addr := range cfg.Addrs {
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			s.closeListeners()
+			return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+		}
+		s.listeners = append(s.listeners, listener)
 	}
-	s := &Server{listener: listener, checks: checks, details: details, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
-	if api != nil {
-		mux.Handle("/api/", api)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{}))
+	if cfg.LogLevel != nil {
+		mux.Handle("/debug/", debugHandler(cfg.LogLevel, cfg.Log))
+	}
+	if cfg.API != nil {
+		mux.Handle("/api/", cfg.API)
 	}
 	s.http = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
 
-// Addr is the address that is listened on.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close() // nothing was served on it
+	}
+}
+
+// Addrs are the addresses that are listened on.
+func (s *Server) Addrs() []string {
+	var addrs []string
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
 
 // Drain makes /readyz answer 503 from now on: the process is about to stop.
 func (s *Server) Drain() { s.draining.Store(true) }
@@ -79,11 +111,24 @@ func (s *Server) Run(ctx context.Context) error {
 			_ = s.http.Close() // a client that does not read does not keep us
 		}
 	})()
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("http server: %w", err)
+	// Where one listener fails, for whatever reason, the process goes on with the
+	// others: what it does does not depend on who asks after it.
+	errs := make([]error, len(s.listeners))
+	var serving sync.WaitGroup
+	for i, l := range s.listeners {
+		serving.Go(func() {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				errs[i] = fmt.Errorf("http server at %s: %w", l.Addr(), err)
+				s.log.Error("an HTTP address is no longer served", "address", l.Addr().String(), "cause", err)
+			}
+		})
+	}
+	serving.Wait()
+	if err := errors.Join(errs...); ctx.Err() == nil {
+		return err // none is served any more
 	}
 	<-stopped
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {

@@ -20,10 +20,10 @@ func TestEndpoints(t *testing.T) {
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "typostream_test_total", Help: "A counter."})
 	registry.MustRegister(counter)
 	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "api "+r.URL.Path) })
-	s, err := Listen("127.0.0.1:0", registry, []Check{
+	s, err := Listen(Config{Addrs: []string{"127.0.0.1:0", "127.0.0.1:0"}, Gatherer: registry, Checks: []Check{
 		{Name: "kafka", Problem: func() error { return kafka }},
 		{Name: "dns", Problem: func() error { return dns }, Required: true},
-	}, func() any { return map[string]int{"acked": 3} }, api, slog.New(slog.DiscardHandler))
+	}, Details: func() any { return map[string]int{"acked": 3} }, API: api, LogLevel: new(slog.LevelVar), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,9 +31,11 @@ func TestEndpoints(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Run(ctx) }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	asked := 0
 	get := func(path string) (int, string) {
 		t.Helper()
-		resp, err := client.Get("http://" + s.Addr() + path)
+		asked++
+		resp, err := client.Get("http://" + s.Addrs()[asked%2] + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +66,8 @@ func TestEndpoints(t *testing.T) {
 	expect("/readyz", 503, `"status":"stopping"`)
 	expect("/api/a/b", 200, "api /api/a/b")
 	expect("/nothing", 404, "")
+	expect("/debug/loglevel", 200, "info")
+	expect("/debug/loglevel", 200, "info")
 	cancel()
 	if err := <-served; err != nil {
 		t.Errorf("Run: %v", err)
@@ -71,12 +75,15 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestListenOnAddressInUse(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), nil, nil, nil, slog.New(slog.DiscardHandler))
+	listen := func(addrs ...string) (*Server, error) {
+		return Listen(Config{Addrs: addrs, Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	}
+	first, err := listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.listener.Close()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), nil, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
+	defer first.closeListeners()
+	if _, err := listen("127.0.0.1:0", first.Addrs()[0]); err == nil {
 		t.Error("a second listener on the same address is no error")
 	}
 }
