@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/typostream/typostream/internal/api"
 	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/pipeline"
 )
@@ -21,9 +22,10 @@ const rawTopic = "raw.hosts"
 // knownCandidates is what keeps candidates from being published again, and where
 // it is kept. The zero value remembers nothing.
 type knownCandidates struct {
-	dedup *pipeline.Dedup
-	sweep func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
-	store io.Closer             // nil where there is nothing to close
+	dedup   *pipeline.Dedup
+	history api.History           // nil where nothing outlives the process
+	sweep   func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
+	store   io.Closer             // nil where there is nothing to close
 }
 
 func (k *knownCandidates) close() error {
@@ -45,13 +47,13 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 			Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read,
 			TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
 		})
-		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), store: r}, nil
+		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), history: r, store: r}, nil
 	case file == nil:
 		return inMemory(s, metrics, log)
 	}
 	bolt := file.Published(s.DedupTTL)
 	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
-	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), sweep: sweep}, nil
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, sweep: sweep}, nil
 }
 
 // inMemory remembers until the process ends.

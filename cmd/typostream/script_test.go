@@ -74,6 +74,7 @@ func setupScript(env *testscript.Env) error {
 //	post NAME PATH FILE [TOKEN]   post a file as JSON to a worker of start, and print status and body; the first id of a scan in it goes to $SCAN
 //	put NAME PATH FILE [TOKEN]    the same with PUT
 //	http NAME PATH [REGEXP]      get PATH from a worker of start, or of NAME@N at its Nth address, and print status and body; again until REGEXP matches
+//	stream NAME PATH REGEXP      read from a worker of start until a line matches; it stays open until the script ends
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
 //	field FILE NAME              print that field of each line of JSON objects
@@ -105,6 +106,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"http":      cmdHTTP,
 	"post":      cmdPost,
 	"put":       cmdPut,
+	"stream":    cmdStream,
 	"vector":    cmdVector,
 	"fill":      cmdFill,
 	"field":     cmdField,

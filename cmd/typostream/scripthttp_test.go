@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,4 +60,24 @@ func cmdSend(ts *testscript.TestScript, method string, neg bool, args []string) 
 		ts.Setenv("SCAN", string(scan))
 	}
 	fmt.Fprintf(ts.Stdout(), "%d\n%s", response.StatusCode, body)
+}
+
+func cmdStream(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 3, "stream NAME PATH REGEXP")
+	wanted := regexp.MustCompile(args[2])
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ts.Defer(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addressOf(ts, args[0])+args[1], nil)
+	ts.Check(err)
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	ts.Defer(func() { response.Body.Close() })
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if wanted.MatchString(lines.Text()) {
+			fmt.Fprintln(ts.Stdout(), lines.Text())
+			return
+		}
+	}
+	ts.Fatalf("no line matches %s: %v", wanted, lines.Err())
 }

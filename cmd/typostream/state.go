@@ -88,6 +88,9 @@ func (w *workerRun) openAPI() *api.Handler {
 	if w.queue != nil { // an interface of a nil pointer would not be nil
 		cfg.Queue = w.queue
 	}
+	if w.known.history != nil {
+		cfg.History = w.known.history
+	}
 	if token := w.settings.HTTPToken; token.Value != "" || token.File != "" {
 		cfg.Token = token.Read
 	}

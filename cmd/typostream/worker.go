@@ -95,10 +95,10 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if err := w.openHealth(); err != nil {
 		return err
 	}
-	checks := w.checks()
+	checks, answers := w.checks(), w.openAPI()
 	shown := append(checks[:len(checks):len(checks)], httpd.Check{Name: "health", Problem: w.healthProblem})
 	server, err := httpd.Listen(httpd.Config{
-		Addrs: s.HTTPAddrs, Gatherer: w.registry, Checks: shown, Details: w.details, API: w.openAPI(), LogLevel: level, Log: log,
+		Addrs: s.HTTPAddrs, Gatherer: w.registry, Checks: shown, Details: w.details, API: answers, Stopping: answers.Stop, LogLevel: level, Log: log,
 	})
 	if err != nil {
 		return usagef("choose another with --http-addr or HTTP_ADDR; port 0 picks one", "%w", err)

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	_ "embed"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,7 +37,8 @@ type Config struct {
 	Queue    Queue // nil: every submission is refused with 503
 	Progress *Progress
 	// Names returns what a scan of the seed asks about, and how many they are.
-	Names func(pipeline.Seed) (iter.Seq[string], int)
+	Names   func(pipeline.Seed) (iter.Seq[string], int)
+	History History // nil: what asks for it is answered with 503
 	// Token returns what a client must send as bearer token, and is asked for each
 	// request; nil: none is wanted. On an error, or of an empty token, every
 	// request is refused.
@@ -45,10 +48,13 @@ type Config struct {
 
 // Handler serves everything below /api/. Safe for concurrent use.
 type Handler struct {
-	cfg     Config
-	mux     *http.ServeMux
-	guard   http.Handler
-	refused *prometheus.CounterVec
+	cfg        Config
+	mux        *http.ServeMux
+	guard      http.Handler
+	refused    *prometheus.CounterVec
+	streams    atomic.Int64
+	stopped    context.Context // ends with Stop, and streams with it
+	endStreams context.CancelFunc
 }
 
 // The reasons for which a request is refused, the closed set of values of the
@@ -84,7 +90,16 @@ func (h *Handler) routes() []route {
 		{method: http.MethodGet, path: "/api/scans/{id}/list", serve: h.twistList},
 		{method: http.MethodPost, path: "/api/scans/{id}/stop", serve: h.twistStop},
 		{method: http.MethodGet, path: "/api/v1/queue", serve: h.queue},
+		{method: http.MethodGet, path: "/api/v1/scans", serve: h.scans},
+		{method: http.MethodPost, path: "/api/v1/scans", serve: h.submitScans},
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", serve: h.scan},
+		{method: http.MethodDelete, path: "/api/v1/scans/{id}", serve: h.stopScan},
+		{method: http.MethodGet, path: "/api/v1/seeds", serve: h.seeds},
+		{method: http.MethodGet, path: "/api/v1/candidates", serve: h.candidates},
+		{method: http.MethodGet, path: "/api/v1/candidates.jsonl", serve: h.exportLines},
+		{method: http.MethodGet, path: "/api/v1/candidates.csv", serve: h.exportCSV},
+		{method: http.MethodGet, path: "/api/v1/changes", serve: h.changes},
+		{method: http.MethodGet, path: "/api/v1/changes/stream", serve: h.stream},
 		{method: http.MethodGet, path: "/api/openapi.json", serve: h.describe, open: true},
 	}
 }
@@ -94,8 +109,13 @@ func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, mux: http.NewServeMux(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "typostream_http_refused_total", Help: "Requests to the HTTP API that were refused, by reason.",
 	}, []string{"reason"})}
+	byPath := map[string][]route{}
 	for _, r := range h.routes() {
-		h.mux.HandleFunc(r.path, h.only(r))
+		byPath[r.path] = append(byPath[r.path], r)
+	}
+	h.stopped, h.endStreams = context.WithCancel(context.Background())
+	for path, routes := range byPath {
+		h.mux.HandleFunc(path, h.only(routes))
 	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if h.authorized(w, r) {
@@ -110,6 +130,9 @@ func New(cfg Config) *Handler {
 	return h
 }
 
+// Stop ends the streams; other requests are answered as before.
+func (h *Handler) Stop() { h.endStreams() }
+
 // Metrics are the collectors of the handler.
 func (h *Handler) Metrics() []prometheus.Collector { return []prometheus.Collector{h.refused} }
 
@@ -120,19 +143,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.guard.ServeHTTP(w, r)
 }
 
-// only lets the route's method pass, of those who may.
-func (h *Handler) only(to route) http.HandlerFunc {
-	allow := to.method
-	if to.method == http.MethodGet {
-		allow = "GET, HEAD"
+// only lets the methods of a path pass, of those who may.
+func (h *Handler) only(routes []route) http.HandlerFunc {
+	serve, allow := map[string]route{}, []string{}
+	for _, to := range routes {
+		serve[to.method] = to
+		allow = append(allow, to.method)
+		if to.method == http.MethodGet {
+			serve[http.MethodHead] = to
+			allow = append(allow, http.MethodHead)
+		}
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
+		to, known := serve[r.Method]
 		if !to.open && !h.authorized(w, r) {
 			return
 		}
-		if r.Method != to.method && (to.method != http.MethodGet || r.Method != http.MethodHead) {
-			w.Header().Set("Allow", allow)
-			h.refuse(w, r, http.StatusMethodNotAllowed, refusedMethod, "the method must be "+strings.ReplaceAll(allow, ", ", " or "))
+		if !known {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			h.refuse(w, r, http.StatusMethodNotAllowed, refusedMethod, "the method must be "+strings.Join(allow, " or "))
 			return
 		}
 		to.serve(w, r)

@@ -74,11 +74,14 @@ func described(t *testing.T, path, method string, w *httptest.ResponseRecorder) 
 	kind := strings.ReplaceAll(w.Header().Get("Content-Type"), "/", "~1")
 	pointer := fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/%s/schema",
 		strings.ReplaceAll(path, "/", "~1"), strings.ToLower(method), w.Code, kind)
+	if w.Body.Len() == 0 {
+		return
+	}
 	schema, err := schemas().Compile(strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
 	if err != nil {
 		t.Fatalf("%s %s: %d is not described: %v", method, path, w.Code, err)
 	}
-	if !strings.Contains(kind, "json") {
+	if !strings.HasSuffix(kind, "json") || strings.HasSuffix(kind, "ndjson") {
 		return
 	}
 	answer, err := jsonschema.UnmarshalJSON(w.Body)
@@ -154,7 +157,7 @@ func TestScanAndQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	w = do(h, "GET", "/api/v1/queue", "")
-	if w.Code != 200 || !strings.Contains(w.Body.String(), `"length":1,"waiting":1,"in_work":0,"limit":10,"accepted":1,"done":0,"by_priority":{"person":1,"rescan":0},"oldest":"20`) {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"length":1,"waiting":1,"in_work":0,"limit":10,"accepted":1,"done":0,"stopped":0,"by_priority":{"person":1,"rescan":0},"oldest":"20`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	described(t, "/api/v1/queue", "GET", w)

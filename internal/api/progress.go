@@ -12,7 +12,7 @@ import (
 )
 
 // What is kept of scans, so that memory is bounded: beyond maxKept scans the one
-// that was asked after or changed longest ago is forgotten, beyond maxRows rows
+// that changed longest ago is forgotten, beyond maxRows rows
 // of a scan further ones are counted only, and beyond maxAllRows of all scans
 // together the rows of the oldest scan are let go.
 const (
@@ -100,7 +100,7 @@ func (p *Progress) answered(r pipeline.Result) {
 	}
 }
 
-// release lets go of the rows of the scan that changed or was asked after
+// release lets go of the rows of the scan that changed
 // longest ago. p.mu is held.
 func (p *Progress) release() {
 	for _, id := range p.scans.Keys() { // the oldest first
@@ -136,7 +136,7 @@ func (p *Progress) waits(scan string, total int) {
 func (p *Progress) look(scan string, rows bool) (s progress, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kept, known := p.scans.Get(scan)
+	kept, known := p.scans.Peek(scan)
 	if !known {
 		return progress{}, false
 	}

@@ -16,11 +16,16 @@ type accepted struct {
 	Merged  bool   `json:"merged"`
 }
 
-// acceptedBulk is the answer to many; Accepted + Merged + len(Errors) is how
-// many there were.
+// acceptedBulk is the answer to many.
 type acceptedBulk struct {
-	Success  bool           `json:"success"`
-	JobID    string         `json:"job_id"` // the id of its first scan
+	Success bool   `json:"success"`
+	JobID   string `json:"job_id"` // the id of its first scan
+	acceptedScans
+}
+
+// acceptedScans says what became of many: Accepted + Merged + len(Errors) is how
+// many there were.
+type acceptedScans struct {
 	Accepted int            `json:"accepted"`
 	Merged   int            `json:"merged"`
 	Scans    []bulkScan     `json:"scans"`
@@ -72,25 +77,33 @@ func (h *Handler) submitBulk(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, err.Error())
 		return
 	}
-	answer := acceptedBulk{Success: true, Scans: []bulkScan{}, Errors: []bulkMistaken{}}
+	if answer, ok := h.take(w, r, "urls", request.URLs, request.common, "submit-bulk"); ok {
+		write(w, http.StatusOK, "application/json", answer)
+	}
+}
+
+// take puts what can be used of the inputs, the body's field, into the queue, or
+// answers why not.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, field string, inputs []string, request common, source string) (acceptedBulk, bool) {
+	answer := acceptedBulk{Success: true, acceptedScans: acceptedScans{Scans: []bulkScan{}, Errors: []bulkMistaken{}}}
 	var submissions []pipeline.Submission
-	for i, input := range request.URLs {
+	for i, input := range inputs {
 		submission, err := pipeline.ParseSubmission(input, request.Brand, request.nameOnly())
 		if err != nil {
 			answer.Errors = append(answer.Errors, bulkMistaken{i, err.Error()})
 			continue
 		}
-		submission.Source = "submit-bulk"
+		submission.Source = source
 		submissions = append(submissions, submission)
 		answer.Scans = append(answer.Scans, bulkScan{Index: i, Domain: submission.Seed.FQDN})
 	}
 	if len(submissions) == 0 {
-		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, "none of urls can be used; the first: "+answer.Errors[0].Error)
-		return
+		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, "none of "+field+" can be used; the first: "+answer.Errors[0].Error)
+		return acceptedBulk{}, false
 	}
 	scans, ok := h.enqueue(w, r, submissions)
 	if !ok {
-		return
+		return acceptedBulk{}, false
 	}
 	for i, scan := range scans {
 		answer.Scans[i].ScanID, answer.Scans[i].Merged = scan.ID, scan.Merged
@@ -99,7 +112,7 @@ func (h *Handler) submitBulk(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer.JobID, answer.Accepted = scans[0].ID, len(scans)-answer.Merged
-	write(w, http.StatusOK, "application/json", answer)
+	return answer, true
 }
 
 // body reads the whole body, or answers why not.

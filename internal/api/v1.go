@@ -15,22 +15,24 @@ type queueState struct {
 	Limit      int            `json:"limit"`
 	Accepted   int            `json:"accepted"` // since the start, what was found then too
 	Done       int            `json:"done"`
+	Stopped    int            `json:"stopped"`
 	ByPriority map[string]int `json:"by_priority"` // of those that wait
 	Oldest     *time.Time     `json:"oldest"`      // when it was accepted
 }
 
 // scanState is the answer of /api/v1/scans/{id}.
 type scanState struct {
-	ID         string       `json:"id"`
-	Domain     string       `json:"domain"`
-	Brand      string       `json:"cse_id"`
-	Full       bool         `json:"use_full_pipeline"`
-	Priority   string       `json:"priority"`
-	State      string       `json:"state"`
-	AcceptedAt time.Time    `json:"accepted_at"`
-	BeganAt    *time.Time   `json:"began_at"`
-	EndedAt    *time.Time   `json:"ended_at"`
-	Summary    *scanSummary `json:"summary"`
+	ID         string        `json:"id"`
+	Domain     string        `json:"domain"`
+	Brand      string        `json:"cse_id"`
+	Full       bool          `json:"use_full_pipeline"`
+	Priority   string        `json:"priority"`
+	State      string        `json:"state"`
+	AcceptedAt time.Time     `json:"accepted_at"`
+	BeganAt    *time.Time    `json:"began_at"`
+	EndedAt    *time.Time    `json:"ended_at"`
+	Progress   *scanProgress `json:"progress"` // null before it begins, or where it is no longer known
+	Summary    *scanSummary  `json:"summary"`
 }
 
 type scanSummary struct {
@@ -53,7 +55,7 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
 	}
 	s := h.cfg.Queue.Stats()
 	write(w, http.StatusOK, "application/json", queueState{
-		Length: s.Waiting() + s.InWork, Waiting: s.Waiting(), InWork: s.InWork, Limit: s.Limit, Accepted: s.Accepted, Done: s.Done,
+		Length: s.Waiting() + s.InWork, Waiting: s.Waiting(), InWork: s.InWork, Limit: s.Limit, Accepted: s.Accepted, Done: s.Done, Stopped: s.Stopped,
 		ByPriority: map[string]int{
 			pipeline.ByPerson.String(): s.ByPriority[pipeline.ByPerson], pipeline.ByClock.String(): s.ByPriority[pipeline.ByClock],
 		}, Oldest: moment(s.Oldest),
@@ -70,6 +72,10 @@ func (h *Handler) scan(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusNotFound, refusedNotFound, noScan)
 		return
 	}
+	write(w, http.StatusOK, "application/json", h.scanState(s))
+}
+
+func (h *Handler) scanState(s pipeline.ScanStatus) scanState {
 	state := scanState{
 		ID: s.ID, Domain: s.Domain, Brand: s.Brand, Full: !s.NameOnly, Priority: s.Priority.String(), State: s.State.String(),
 		AcceptedAt: s.Accepted.UTC(), BeganAt: moment(s.Began), EndedAt: moment(s.Ended),
@@ -80,7 +86,10 @@ func (h *Handler) scan(w http.ResponseWriter, r *http.Request) {
 			t.Receipt.Acked, t.Receipt.Spooled, t.Receipt.DeadLettered,
 		}
 	}
-	write(w, http.StatusOK, "application/json", state)
+	if p, _ := h.cfg.Progress.look(s.ID, false); p.begun {
+		state.Progress = &scanProgress{max(p.total, p.answered), p.answered, p.registered}
+	}
+	return state
 }
 
 // moment is null in JSON where t is zero.

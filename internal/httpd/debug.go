@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"time"
 )
 
 // debugHandler serves Go's profiles and the log's level to those on the same
@@ -39,6 +40,8 @@ func debugHandler(level *slog.LevelVar, log *slog.Logger) http.Handler {
 			http.NotFound(w, r)
 			return
 		}
+		// A profile takes longer than a request may.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		guarded.ServeHTTP(w, r)

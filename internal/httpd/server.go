@@ -48,6 +48,7 @@ type Config struct {
 	Checks   []Check
 	Details  func() any     // shown by /readyz?verbose, and must return at once; may be nil
 	API      http.Handler   // of /api/; may be nil
+	Stopping func()         // called when Run begins to stop, so that what never ends by itself does; may be nil
 	LogLevel *slog.LevelVar // what PUT /debug/loglevel sets; nil: nothing is served below /debug/
 	Log      *slog.Logger
 }
@@ -77,6 +78,9 @@ func Listen(cfg Config) (*Server, error) {
 	s.http = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	if cfg.Stopping != nil {
+		s.http.RegisterOnShutdown(cfg.Stopping)
 	}
 	return s, nil
 }
