@@ -18,7 +18,7 @@ type FilesConfig struct {
 	Dir string
 	// Name gives the file of a topic; it is asked once a topic and must end in
 	// an extension. If that file exists a number is put before the extension.
-	// Default <topic>_<YYYYmmddTHHMMSSZ>.jsonl.
+	// Default RecordFile.
 	Name func(topic string, at time.Time) string
 	// Now gives the time in file names. Default time.Now.
 	Now func() time.Time
@@ -40,11 +40,14 @@ type Files struct {
 	closed bool
 }
 
+// RecordFile is <name>_<YYYYmmddTHHMMSSZ>.jsonl.
+func RecordFile(name string, at time.Time) string { return name + "_" + stamp(at) + ".jsonl" }
+
 // NewFiles touches no file.
 func NewFiles(cfg FilesConfig) (*Files, error) {
 	cfg.Now, cfg.Log, cfg.open = fileDefaults(cfg.Now, cfg.Log, cfg.open)
 	if cfg.Name == nil {
-		cfg.Name = func(topic string, at time.Time) string { return topic + "_" + stamp(at) + ".jsonl" }
+		cfg.Name = RecordFile
 	}
 	if cfg.Dir == "" {
 		return nil, &ConfigError{[]string{"Dir: must be set"}}

@@ -19,7 +19,7 @@ func deliveryOptions() []option {
 			usage: "Kafka brokers to begin with, `HOST:PORT,...`", set: setBrokers,
 		},
 		{
-			name: "output-topic", env: []string{"KAFKA_OUTPUT_TOPIC", "KAFKA_TOPIC"}, value: "domains.candidates",
+			name: "output-topic", env: []string{"KAFKA_OUTPUT_TOPIC", "KAFKA_TOPIC"}, value: "domains.candidates", compat: "raw.hosts",
 			usage: "`TOPIC` of the candidates", set: setTopic(func(s *settings) *string { return &s.Topics.Candidates }),
 		},
 		{
@@ -88,19 +88,19 @@ func intakeOptions() []option {
 func dnsOptions() []option {
 	return []option{
 		{
-			name: "nameservers", env: []string{"NAMESERVERS"},
+			name: "nameservers", env: []string{"NAMESERVERS"}, compat: "unbound:5335",
 			usage: "resolvers to ask, `HOST[:PORT],[V6]:PORT,...`, tls://HOST, https://HOST/dns-query or a file (with a /) of such; the system's if none", set: list(func(s *settings) *[]string { return &s.Nameservers }),
 		},
 		{
-			name: "threads", short: "t", env: []string{"THREADS"}, value: "4096",
-			usage: "most names of a seed asked about at once, `N`; from the environment a minimum of 512", set: setThreads,
+			name: "threads", short: "t", env: []string{"THREADS"}, value: "4096", compat: "16",
+			usage: "most names of a seed asked about at once, `N`; at least 512 unless this flag says less", set: setThreads,
 		},
 		{
 			name: "dns-timeout", env: []string{"REQUEST_TIMEOUT_DNS"}, value: "2.5s",
 			usage: "longest `TIME` to wait for an answer to one query", set: duration(10*time.Millisecond, time.Minute, func(s *settings) *time.Duration { return &s.DNSTimeout }),
 		},
 		{
-			name: "dns-retries", env: []string{"REQUEST_RETRIES_DNS"},
+			name: "dns-retries", env: []string{"REQUEST_RETRIES_DNS"}, compat: "2",
 			usage: "repeat a query without answer `N` times (default 4)", set: setRetries,
 		},
 		{
@@ -189,7 +189,7 @@ func allowOption() option {
 
 func outputDirOption(def string) option {
 	return option{
-		name: "output-dir", env: []string{"OUTPUT_DIR"}, value: def,
+		name: "output-dir", env: []string{"OUTPUT_DIR"}, value: def, compat: "/out",
 		usage: "`DIR` of spool, dead letters and, without Kafka, of the records", set: text(func(s *settings) *string { return &s.OutputDir }),
 	}
 }
@@ -292,7 +292,7 @@ func dedupOptions() []option {
 			usage: "`DIR` of what the worker remembers; else .typostream in the output directory", set: text(func(s *settings) *string { return &s.StateDir }),
 		},
 		{
-			name: "redis-host", env: []string{"REDIS_HOST"},
+			name: "redis-host", env: []string{"REDIS_HOST"}, compat: "redis",
 			usage: "`HOST` of the Redis server that remembers for several workers, in place of the file", set: text(func(s *settings) *string { return &s.RedisHost }),
 		},
 		{
@@ -323,10 +323,19 @@ func logOptions(format string) []option {
 	}
 }
 
+// compatOption comes before all options whose defaults it changes.
+func compatOption() option {
+	return option{
+		name: "compat", env: []string{"TYPOSTREAM_COMPAT"},
+		usage: "stand in for the service of this `NAME`, with its defaults and file names: ps02, the Python service that ran dnstwist; or none",
+		set:   setCompat,
+	}
+}
+
 // workerCatalogue is every option of the worker.
 func workerCatalogue() []option {
 	return join(
-		[]option{kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
+		[]option{compatOption(), kafkaOption("true", "KAFKA_ENABLED")}, brokerOptions(), recordTopicOptions(), intakeOptions(), dnsOptions(),
 		[]option{cacheOption(), outputDirOption("/out")}, emitRateOptions(), spoolOptions(), dedupOptions(), workerOptions(), healthOptions(), traceOptions(), logOptions("json"),
 	)
 }

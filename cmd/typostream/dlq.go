@@ -36,7 +36,7 @@ func dlqCommand(t *terminal) *cli.Command {
 	toggleInto := func(name, usage string, target *bool) option {
 		return option{name: name, value: "false", toggle: true, usage: usage, set: toggle(func(*settings) *bool { return target })}
 	}
-	base := join(f.options(), []option{outputDirOption("out")})
+	base := join(f.options(), []option{compatOption(), outputDirOption("out")})
 	replaying := join(base, brokerOptions(), []option{replayRateOption()}, logOptions("text"))
 	cmd := &cli.Command{
 		Name: "dlq", Usage: "look at the dead letters, send them again, or delete them",

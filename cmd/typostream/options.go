@@ -8,14 +8,15 @@ import (
 )
 
 // option is the one definition of a setting: its flag, its environment
-// variables, its default and what it means. A flag wins over the environment,
-// the environment over the default; of several variables the first that is set
-// and not empty counts.
+// variables, its defaults and what it means. A flag wins over the environment,
+// the environment over the default with --compat, that over the option's own; of
+// several variables the first that is set and not empty counts.
 type option struct {
 	name    string // the flag without its dashes, and the key in "typostream config"
 	short   string // the flag's letter, if any
 	env     []string
 	value   string // default, as it would be typed
+	compat  string // default with --compat ps02; empty: the same
 	usage   string
 	toggle  bool // a flag without a value
 	inverse bool // a toggle that also has a --no- form
@@ -26,8 +27,8 @@ type option struct {
 
 // source says where a value came from.
 type source struct {
-	kind string // "flag", "environment" or "default"
-	name string // the flag or variable
+	kind string // "flag", "environment", "compat" or "default"
+	name string // the flag, the variable or the service that is stood in for
 }
 
 func (s source) String() string {
@@ -83,12 +84,16 @@ func (o option) help() string {
 }
 
 // assign gives every option its value and returns where each came from. A
-// value that is wrong is a usage error that names its flag or variable.
+// value that is wrong is a usage error that names its flag or variable. Option
+// compat, where a command has it, comes before those whose defaults it changes.
 func assign(s *settings, options []option, cmd *cli.Command, lookupEnv func(string) (string, bool)) ([]assigned, error) {
 	all := make([]assigned, 0, len(options))
 	s.sources = map[string]source{}
 	for _, o := range options {
 		a := assigned{option: o, value: o.value, from: source{kind: "default"}}
+		if s.Compat != "" && o.compat != "" {
+			a.value, a.from = o.compat, source{"compat", s.Compat}
+		}
 		for _, name := range o.env {
 			if value, ok := lookupEnv(name); ok && value != "" {
 				a.value, a.from = value, source{"environment", name}

@@ -13,7 +13,7 @@ import (
 )
 
 func replayCommand(t *terminal) *cli.Command {
-	options := join(brokerOptions(), recordTopicOptions(), []option{outputDirOption("out")}, spoolOptions(), logOptions("text"))
+	options := join([]option{compatOption()}, brokerOptions(), recordTopicOptions(), []option{outputDirOption("out")}, spoolOptions(), logOptions("text"))
 	return t.command(&cli.Command{
 		Name: "replay", Usage: "publish spooled or saved events, byte for byte", ArgsUsage: "FILE...",
 		Description: `EXAMPLES:

@@ -17,6 +17,7 @@ import (
 
 // settings are the values of all options of a command.
 type settings struct {
+	Compat       string   // the service whose defaults and file names are taken; empty: none
 	Kafka        bool     // publish to Kafka
 	Brokers      []string // host:port
 	InputTopic   string
@@ -93,7 +94,8 @@ type settings struct {
 }
 
 const (
-	leastThreads    = 512 // from the environment
+	compatPS02      = "ps02"
+	leastThreads    = 512 // unless the flag says less
 	defaultSeedsCSV = "/configs/cse_seeds.csv"
 	defaultDictDir  = "/configs/dictionaries"
 )
@@ -194,6 +196,19 @@ func unused(s *settings, _ string, from source) error {
 	return nil
 }
 
+// setCompat takes the name of the contract that typostream keeps.
+func setCompat(s *settings, value string, _ source) error {
+	switch strings.ToLower(value) {
+	case "", "none":
+		s.Compat = ""
+	case compatPS02:
+		s.Compat = compatPS02
+	default:
+		return errors.New("must be ps02 or none")
+	}
+	return nil
+}
+
 func parseBool(value string) (bool, error) {
 	switch strings.ToLower(value) {
 	case "true", "1", "yes":
@@ -226,13 +241,13 @@ func setBrokers(s *settings, value string, _ source) error {
 	return nil
 }
 
-// setThreads takes the flag as it is and the variable as a minimum: the 16 of
-// the Python service's compose files would starve an asynchronous resolver.
+// setThreads takes the flag as it is, anything else as a minimum: the 16 of the
+// Python service and its compose files would starve an asynchronous resolver.
 func setThreads(s *settings, value string, from source) error {
 	if err := count(1, 65536, func(s *settings) *int { return &s.Threads })(s, value, from); err != nil {
 		return err
 	}
-	if from.kind == "environment" {
+	if from.kind != "flag" {
 		s.Threads = max(s.Threads, leastThreads)
 	}
 	return nil

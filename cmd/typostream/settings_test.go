@@ -30,7 +30,8 @@ func runWith(t *testing.T, env map[string]string, args ...string) (code int, std
 // value came from; nothing is printed.
 func TestWrongValues(t *testing.T) {
 	wrong := map[string]string{
-		"kafka": "maybe", "create-topics": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
+		"compat": "ps03",
+		"kafka":  "maybe", "create-topics": "maybe", "bootstrap": "a:b:c", "output-topic": "a b", "send-attempts": "0", "send-backoff": "-1s",
 		"crawl-topic": "ä", "inactive-topic": "..", "input-topic": "a/b", "group": "a b", "retry-delay": "soon",
 		"process-csv": "y", "limit": "0", "country": "XX", "track-unregistered": "some", "seeds-in-parallel": "1.5",
 		"compression": "rar", "linger": "-1", "batch-size": "0", "buffer-memory": "0", "request-timeout": "1", "delivery-timeout": "soon",
@@ -77,7 +78,7 @@ func TestWrongValues(t *testing.T) {
 // as none.
 func TestSources(t *testing.T) {
 	other := map[string]string{
-		"kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
+		"compat": "none", "kafka": "false", "create-topics": "true", "bootstrap": "x:1", "send-attempts": "2", "send-backoff": "2s", "retry-delay": "2s",
 		"process-csv": "false", "limit": "7", "country": "IN", "track-unregistered": "all", "seeds-in-parallel": "2",
 		"compression": "zstd", "linger": "5", "batch-size": "1000", "buffer-memory": "1000", "request-timeout": "5000", "delivery-timeout": "5s",
 		"security-protocol": "SASL_SSL", "sasl-mechanism": "SCRAM-SHA-512",
@@ -162,6 +163,54 @@ func TestContractEnvironment(t *testing.T) {
 		if !slices.Contains(known, name) {
 			t.Errorf("%s is not known", name)
 		}
+	}
+}
+
+// TestCompat: with --compat ps02, by flag or variable, every setting that the
+// replaced service had a default for has that one, and says why; a variable and a
+// flag win over it.
+func TestCompat(t *testing.T) {
+	defaults := map[string]string{
+		"RUNNER_MODE": "continuous", "KAFKA_ENABLED": "true", "KAFKA_BOOTSTRAP": "kafka:9092", "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_BROKERS": "kafka:9092",
+		"KAFKA_INPUT_TOPIC": "raw.hosts", "KAFKA_OUTPUT_TOPIC": "raw.hosts", "KAFKA_TOPIC": "raw.hosts",
+		"KAFKA_INACTIVE_TOPIC": "phish.urls.inactive", "KAFKA_CRAWL_TOPIC": "phish.urls.crawl", "OUTPUT_DIR": "/out", "THREADS": "16", "NAMESERVERS": "unbound:5335",
+		"KAFKA_RETRY_ATTEMPTS": "10", "KAFKA_RETRY_DELAY": "5s", "PROCESS_CSV_ON_STARTUP": "true", "TRACK_UNREGISTERED": "true",
+		"REDIS_HOST": "redis", "REDIS_PORT": "6379", "DEDUP_TTL_SECS": "10368000", "REQUEST_TIMEOUT_DNS": "2.5s", "REQUEST_RETRIES_DNS": "2", "GEOLITE2_MMDB": "",
+		"SEEDS_CSV": "/configs/cse_seeds.csv", "DICT_DIR": "/configs/dictionaries", "KAFKA_GROUP_ID": "dnstwist-runner",
+	}
+	env := map[string]string{"TYPOSTREAM_COMPAT": "PS02"}
+	byFlag, byVariable, own := assignAll(t, nil, "--compat", "ps02"), assignAll(t, env), assignAll(t, map[string]string{"TYPOSTREAM_COMPAT": "none"})
+	for i, a := range byVariable {
+		for _, name := range a.option.env {
+			want, known := defaults[name]
+			if !known {
+				want = a.option.value
+				if name == "TYPOSTREAM_COMPAT" {
+					continue
+				}
+			}
+			if a.value != want || byFlag[i].value != want {
+				t.Errorf("%s: %q by variable, %q by flag, want %q", name, a.value, byFlag[i].value, want)
+			}
+			delete(defaults, name)
+		}
+		if a.option.compat == "" {
+			continue
+		}
+		if a.from.String() != "compat ps02" || own[i].from.String() != "default" || own[i].value != a.option.value {
+			t.Errorf("%s: %s, and %q from %s without", a.option.name, a.from, own[i].value, own[i].from)
+		}
+		env[a.option.env[0]] = "7"
+		if got := assignAll(t, env)[i]; got.value != "7" || got.from.kind != "environment" {
+			t.Errorf("%s: %q from %s, want 7 of the environment", a.option.name, got.value, got.from)
+		}
+		if got := assignAll(t, env, "--"+a.option.name, "8")[i]; got.value != "8" || got.from.kind != "flag" {
+			t.Errorf("%s: %q from %s, want 8 of the flag", a.option.name, got.value, got.from)
+		}
+		delete(env, a.option.env[0])
+	}
+	if len(defaults) > 0 {
+		t.Errorf("no option has %v", defaults)
 	}
 }
 
@@ -257,6 +306,7 @@ func TestSetters(t *testing.T) {
 		{setBrokers, "a b:1", flag, brokers, nil},
 		{setThreads, "16", flag, threads, 16},
 		{setThreads, "16", env, threads, 512},
+		{setThreads, "16", source{"compat", "ps02"}, threads, 512},
 		{setThreads, "1024", env, threads, 1024},
 		{setThreads, "65537", flag, threads, nil},
 		{seconds, "2.5", flag, wait, 2500 * time.Millisecond},

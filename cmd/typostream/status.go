@@ -25,7 +25,7 @@ import (
 func statusCommand(t *terminal) *cli.Command {
 	var asJSON bool
 	options := join([]option{
-		outputDirOption("out"),
+		compatOption(), outputDirOption("out"),
 		{name: "json", value: "false", toggle: true, usage: "print a JSON object a line", set: toggle(func(*settings) *bool { return &asJSON })},
 	}, dedupOptions())
 	return t.command(&cli.Command{

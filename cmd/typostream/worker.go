@@ -147,7 +147,7 @@ type workerRun struct {
 
 func (w *workerRun) openEmitter() error {
 	if !w.settings.Kafka {
-		files, err := emitter.NewFiles(emitter.FilesConfig{Dir: w.settings.OutputDir, Log: w.log})
+		files, err := emitter.NewFiles(emitter.FilesConfig{Dir: w.settings.OutputDir, Name: recordFile(w.settings), Log: w.log})
 		w.emitter = files
 		return err
 	}
@@ -161,6 +161,13 @@ func (w *workerRun) openEmitter() error {
 	}
 	if w.found = kafka.Accounting(); w.found.Accepted > 0 {
 		w.log.Info("events of an earlier run were found", "spooled", w.found.Spooled, "dead_lettered", w.found.DeadLettered)
+	}
+	if w.settings.Compat != "" {
+		both, err := openTwin(w.settings, kafka, w.log)
+		if err != nil {
+			return err
+		}
+		w.emitter = both
 	}
 	return nil
 }

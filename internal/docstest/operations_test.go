@@ -62,6 +62,25 @@ func TestSettingsTable(t *testing.T) {
 	sameSet(t, "OPERATIONS.md, settings", documented, real)
 }
 
+// The table of what compat changes is that of the program.
+func TestCompatTable(t *testing.T) {
+	var settings []struct{ Name, Value, Source string }
+	if err := json.Unmarshal([]byte(output(t.Context(), t, environment("TYPOSTREAM_COMPAT=ps02"), "config", "--json")), &settings); err != nil {
+		t.Fatal(err)
+	}
+	var real []string
+	for _, s := range settings {
+		if s.Source == "compat ps02" {
+			real = append(real, s.Name+" | "+s.Value)
+		}
+	}
+	var documented []string
+	for _, row := range table(section(t, readDocument(t, "docs/OPERATIONS.md"), "## In the place of the Python service")) {
+		documented = append(documented, row[0]+" | "+row[1])
+	}
+	sameSet(t, "OPERATIONS.md, compat", documented, real)
+}
+
 // The tables of metrics name every collector of the product with its labels.
 func TestMetricsTable(t *testing.T) {
 	r, err := resolver.New(resolver.Config{Upstreams: []string{"127.0.0.1:1"}})
