@@ -41,7 +41,11 @@ func (e *PoisonError) Unwrap() error { return e.Err }
 var (
 	ownSources     = []string{emitter.SrcVariant, emitter.SrcCSVSeed, emitter.SrcLiveSeed}
 	recheckSources = []string{"monitor-scheduler", "inactive-monitor"}
-	errNoDomain    = errors.New("no fqdn, canonical_fqdn or domain in the message")
+	// directSources are what the web backend writes into "source" of a name that
+	// a person asks to have looked at. It goes to the topic of candidates, and is
+	// no brand there either, should that be the input topic.
+	directSources = []string{"frontend_api_direct", "frontend_api_bulk_direct"}
+	errNoDomain   = errors.New("no fqdn, canonical_fqdn or domain in the message")
 )
 
 // ParseMessage reads one message of the input topic. The seed is set for
@@ -74,6 +78,8 @@ func ParseMessage(value []byte, fuzzSources []string) (Seed, Verdict, error) {
 	case fields.flag("recheck") || slices.Contains(recheckSources, src):
 		name, err := fuzzer.NormalizeFQDN(domain)
 		return fields.seed(fuzzer.Seed{FQDN: name}, Recheck, err)
+	case slices.Contains(directSources, fields.text("source")) && !fields.flag("is_original_seed"):
+		return Seed{}, ForeignSource, nil
 	case fields.flag("is_original_seed") || src == "" || slices.Contains(fuzzSources, src):
 		parsed, err := fuzzer.ParseSeed(domain)
 		return fields.seed(parsed, Accepted, err)

@@ -44,6 +44,12 @@ func TestParseMessage(t *testing.T) {
 		{name: "a heartbeat", value: `{"src":"ct","type":"heartbeat","observed_at":1760600000.12,"stats":{}}`, verdict: Heartbeat},
 		{name: "a scheduled re-check", value: `{"src":"monitor-scheduler","canonical_fqdn":"x.com","registrable":"x.com","observed_at":1.5,"reasons":["Re-check #1 for parked"],"recheck":true,"recheck_count":1}`, verdict: Recheck, fqdn: "x.com", brand: "UNKNOWN"},
 		{name: "a name that came alive", value: `{"src":"inactive-monitor","canonical_fqdn":"x.com","cse_id":"SBI","reasons":["newly_active (was: unregistered)"]}`, verdict: Recheck, fqdn: "x.com", brand: "SBI"},
+		{
+			name:    "a name that a person asks to have looked at, on the topic of candidates",
+			value:   `{"fqdn":"x.com","canonical_fqdn":"x.com","registrable":"x.com","seed_registrable":"x.com","source":"frontend_api_direct","timestamp":1760600000,"cse_id":"SBI","notes":"","original_input":"x.com","submitter_ip":"::1"}`,
+			verdict: ForeignSource,
+		},
+		{name: "one of many such names", value: `{"fqdn":"x.com","canonical_fqdn":"x.com","source":"frontend_api_bulk_direct","bulk_batch_index":3}`, verdict: ForeignSource},
 		{name: "another message of a service, without a domain", value: `{"src":"ct","type":"stats","observed_at":1.5}`, verdict: Heartbeat},
 		{name: "a brand of a megabyte", value: `{"fqdn":"sbi.co.in","cse_id":"` + strings.Repeat("n", 1<<20) + `"}`, verdict: Poison, failure: emitter.FailureInvalidBrand},
 		{name: "a brand with a line break", value: `{"fqdn":"sbi.co.in","cse_id":"S\nBI"}`, verdict: Poison, failure: emitter.FailureInvalidBrand},
