@@ -24,8 +24,8 @@ func (s *Scanner) traced(ctx context.Context, seed Seed) (Summary, error) {
 	switch {
 	case err != nil:
 		span.SetStatus(codes.Error, err.Error())
-	case float64(summary.Unknown) > maxUnanswered*float64(summary.Generated):
-		span.SetStatus(codes.Error, "most names could not be found out")
+	case summary.answered() != nil:
+		span.SetStatus(codes.Error, ErrUnanswered.Error())
 	}
 	return summary, err
 }

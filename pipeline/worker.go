@@ -29,6 +29,7 @@ type Worker struct {
 	RetryDelay time.Duration
 	// Sent is the word for a durable record in the log, "sent" or "written".
 	Sent    string
+	Watcher Watcher
 	Metrics *Metrics
 	Log     *slog.Logger
 
@@ -103,15 +104,17 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 	defer context.AfterFunc(d.Context, cancel)()
 	w.Metrics.begin()
 	defer w.Metrics.end()
+	w.Watcher.begun(d.Seed)
 	for rescans := 0; ; {
 		summary, err := w.Scanner.Scan(ctx, d.Seed)
-		if err == nil && float64(summary.Unknown) > maxUnanswered*float64(summary.Generated) {
+		if err == nil && summary.answered() != nil {
 			if rescans++; !w.awaitResolvers(ctx) || rescans <= maxRescans {
 				err = fmt.Errorf("the resolvers gave no answer for %d of %d names", summary.Unknown, summary.Generated)
 			}
 		}
 		if err == nil {
 			w.report(d.Seed, summary)
+			w.Watcher.ended(d.Seed, summary, summary.answered())
 			if d.Finished != nil {
 				d.Finished(summary)
 			}
@@ -125,6 +128,7 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 				continue
 			}
 		}
+		w.Watcher.ended(d.Seed, summary, err)
 		w.Log.Warn("seed not finished", "seed", d.Seed.FQDN, "scan", d.Seed.Scan, "brand", d.Seed.Brand)
 		d.Done(ctx.Err())
 		return
@@ -168,7 +172,7 @@ func (w *Worker) report(seed Seed, s Summary) {
 	if s.Allowed > 0 {
 		attrs = append(attrs, "allowed", s.Allowed)
 	}
-	if float64(s.Unknown) > maxUnanswered*float64(s.Generated) {
+	if s.answered() != nil {
 		w.Log.Warn(fmt.Sprintf("%d of %d names of %s could not be found out", s.Unknown, s.Generated, seed.FQDN), attrs...)
 	}
 	w.Log.Info(fmt.Sprintf("Completed %s: %d unique variants emitted", seed.FQDN, s.Candidates), attrs...)

@@ -43,10 +43,7 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 	case s.DedupTTL == 0:
 		return &knownCandidates{}, nil
 	case s.RedisHost != "":
-		r := store.NewRedis(store.RedisConfig{
-			Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read,
-			TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
-		})
+		r := store.NewRedis(redisConfig(s))
 		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), history: r, store: r}, nil
 	case file == nil:
 		return inMemory(s, metrics, log)
@@ -54,6 +51,13 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 	bolt := file.Published(s.DedupTTL)
 	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
 	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, sweep: sweep}, nil
+}
+
+func redisConfig(s *settings) store.RedisConfig {
+	return store.RedisConfig{
+		Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read,
+		TTL: s.DedupTTL, Mirror: s.Topics.Candidates != rawTopic,
+	}
 }
 
 // inMemory remembers until the process ends.

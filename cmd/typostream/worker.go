@@ -274,13 +274,15 @@ func (w *workerRun) run(ctx context.Context) error {
 	if !s.Kafka {
 		sent = "written"
 	}
+	watcher, stopShowing := w.showScans()
+	defer stopShowing()
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
 			Resolver: resolve, Permute: w.permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
 			Observer: w.progress.Observer(),
 		},
 		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
-		Sent: sent, Metrics: w.metrics, Log: w.log,
+		Sent: sent, Watcher: watcher, Metrics: w.metrics, Log: w.log,
 	}
 	err = worker.Run(ctx)
 	if s.Oneshot && w.kafka != nil {
