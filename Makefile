@@ -3,6 +3,10 @@
 
 GO       ?= go
 FUZZTIME ?= 20s
+# Without text/template and net/trace, which look up methods by name, the linker leaves out the methods that nobody calls:
+# 22.3 MB instead of 33.1. The third has the time zones in the binary, where the system has none.
+TAGS     ?= urfave_cli_no_template,grpcnotrace,timetzdata
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -tags=$(TAGS) -ldflags='-s -w'
 TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl typostream.dlq
 
 # The packages with end-to-end tests: those with a test file that begins with the build tag.
@@ -18,7 +22,7 @@ build: bin/typostream ## build bin/typostream, one static binary
 
 # Go knows best what is out of date. The version comes from the build info: tag, commit and whether files were changed.
 bin/typostream: FORCE
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o $@ ./cmd/typostream
+	$(BUILD) -o $@ ./cmd/typostream
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process
 	$(GO) run ./internal/demo
@@ -29,6 +33,7 @@ demo-reliability: ## a worker while leaders move, brokers go and come back, and 
 test: ## go vet and all tests; no Java, and no network but for the Go modules
 	$(GO) vet ./...
 	$(GO) test -shuffle=on ./...
+	$(GO) test -tags=$(TAGS) -run '/(help|exit_codes|refusals)$$' ./cmd/typostream # what is built, in what the tags change
 
 race: ## all tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
