@@ -1,19 +1,20 @@
 # GNU make and a POSIX shell. The tools of `make lint` are pinned in go.mod; everything else that is needed is Go, and for
-# `make race` a C compiler, for `make e2e` Java 17 and Maven.
+# `make race` a C compiler, for `make e2e` Java 17 and Maven,
+# and for `make image` docker, podman or buildah.
 
 GO       ?= go
 FUZZTIME ?= 20s
 # Without text/template and net/trace, which look up methods by name, the linker leaves out the methods that nobody calls:
 # 22.3 MB instead of 33.1. The third has the time zones in the binary, where the system has none.
 TAGS     ?= urfave_cli_no_template,grpcnotrace,timetzdata
-BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -tags=$(TAGS) -ldflags='-s -w'
+BUILD     = -trimpath -buildvcs=auto -tags=$(TAGS) -ldflags=-s
 TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl typostream.dlq
 
 # The packages with end-to-end tests: those with a test file that begins with the build tag.
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build image image-root image-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +23,27 @@ build: bin/typostream ## build bin/typostream, one static binary
 
 # Go knows best what is out of date. The version comes from the build info: tag, commit and whether files were changed.
 bin/typostream: FORCE
-	$(BUILD) -o $@ ./cmd/typostream
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o $@ ./cmd/typostream
+
+# docker without its daemon is no engine.
+ENGINE   ?= $(shell if docker info >/dev/null 2>&1; then echo docker; else basename "$$(command -v podman || command -v buildah)"; fi)
+IMAGE    ?= typostream
+
+image: image-root ## build the image typostream with docker, podman or buildah, whichever is there; needs no registry
+	@case "$(ENGINE)" in \
+	docker) set -- docker build;; \
+	podman) set -- podman build --format docker;; \
+	buildah) set -- buildah bud --format docker;; \
+	*) echo "none of docker, podman and buildah is here"; exit 1;; \
+	esac; \
+	"$$@" -f docker/Dockerfile --build-arg FROM=prebuilt --build-arg VERSION="$$(cat bin/image/version)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" -t $(IMAGE) bin/image
+
+image-root: ## the files of the image, in bin/image
+	$(GO) run ./internal/dist -build '$(BUILD)' image bin/image
+
+image-test: kafka-jars ## build the image with buildah, and run it read-only against three real Kafka brokers; Linux, root
+	$(GO) test -tags image -count=1 -timeout 5m -v ./docker
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process
 	$(GO) run ./internal/demo
@@ -42,9 +63,9 @@ lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 	@files="$$($(GO) tool gofumpt -l .)" || exit 1; \
 	if [ -n "$$files" ]; then printf 'not formatted (go tool gofumpt -w .):\n%s\n' "$$files"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags e2e ./...
+	$(GO) vet -tags e2e,image ./...
 	$(GO) tool staticcheck ./...
-	$(GO) tool staticcheck -tags e2e ./...
+	$(GO) tool staticcheck -tags e2e,image ./...
 
 bench: ## all benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
