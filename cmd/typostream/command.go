@@ -36,7 +36,7 @@ func newCommand(t *terminal) *cli.Command {
 		Suggest:         true,
 		HideHelpCommand: true, // --help does it
 		Commands: []*cli.Command{
-			scanCommand(t), generateCommand(t), explainCommand(t), resolveCommand(t), workerCommand(t), replayCommand(t), dlqCommand(t), statusCommand(t), reportCommand(t), diffCommand(t), doctorCommand(t), healthcheckCommand(t), configCommand(t), versionCommand(t),
+			scanCommand(t), generateCommand(t), explainCommand(t), resolveCommand(t), workerCommand(t), replayCommand(t), dlqCommand(t), statusCommand(t), reportCommand(t), diffCommand(t), doctorCommand(t), healthcheckCommand(t), configCommand(t), manCommand(t), versionCommand(t),
 		},
 		Reader: t.stdin, Writer: t.stdout, ErrWriter: t.stderr,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run prints errors and chooses the exit code
