@@ -14,7 +14,7 @@ TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl ty
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image image-root image-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build image image-root image-test dist dist-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,16 @@ image-root: ## the files of the image, in bin/image
 	$(GO) run ./internal/dist -build '$(BUILD)' image bin/image
 
 image-test: kafka-jars ## build the image with buildah, and run it read-only against three real Kafka brokers; Linux, root
-	$(GO) test -tags image -count=1 -timeout 5m -v ./docker
+	$(GO) test -tags image -count=1 -timeout 5m -v -run Image ./docker
+
+dist: bin/nfpm ## archives, deb, rpm, bills of materials and checksums for eight systems, in bin/dist; TARGETS=linux/amd64,... for some
+	$(GO) run ./internal/dist -build '$(BUILD)' -nfpm bin/nfpm $(if $(TARGETS),-targets $(TARGETS)) archives bin/dist
+
+bin/nfpm: docker/package/nfpm/go.mod docker/package/nfpm/go.sum
+	$(GO) build -C docker/package/nfpm -o $(CURDIR)/$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+dist-test: ## make dist twice in two places, compare, look into everything; install, upgrade and remove the deb; Debian, root
+	$(GO) test -tags dist -count=1 -timeout 30m -v -run Dist ./docker
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process
 	$(GO) run ./internal/demo
@@ -63,9 +72,9 @@ lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 	@files="$$($(GO) tool gofumpt -l .)" || exit 1; \
 	if [ -n "$$files" ]; then printf 'not formatted (go tool gofumpt -w .):\n%s\n' "$$files"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags e2e,image ./...
+	$(GO) vet -tags e2e,image,dist ./...
 	$(GO) tool staticcheck ./...
-	$(GO) tool staticcheck -tags e2e,image ./...
+	$(GO) tool staticcheck -tags e2e,image,dist ./...
 
 bench: ## all benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -3,6 +3,7 @@ module github.com/typostream/typostream
 go 1.26.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/goccy/go-json v0.12.0
 	github.com/gofrs/flock v0.13.1

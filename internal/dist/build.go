@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 )
 
 const command = "./cmd/typostream"
@@ -19,6 +22,7 @@ const sizeLimit = 25_000_000
 // A dist builds with the given flags of go build, in the directory of the module.
 type dist struct {
 	flags          []string
+	nfpm           string // the command; "" for no packages
 	stdout, stderr io.Writer
 }
 
@@ -26,6 +30,9 @@ type dist struct {
 type target struct{ os, arch string }
 
 func (t target) String() string { return t.os + "/" + t.arch }
+
+// host is the system that dist runs on.
+func host() target { return target{runtime.GOOS, runtime.GOARCH} }
 
 // executable is the name of the binary.
 func (t target) executable() string {
@@ -78,6 +85,15 @@ func (d *dist) build(ctx context.Context, t target, dir string) (built, error) {
 	return b, err
 }
 
+func (b built) setting(key string) string {
+	for _, s := range b.info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
+}
+
 // version is the module's, without the v: a tag, or one that Go makes from the
 // commit; 0.0.0-devel where Go knows no commit.
 func (b built) version() string {
@@ -86,4 +102,30 @@ func (b built) version() string {
 		return "0.0.0-devel"
 	}
 	return v
+}
+
+// time is that of the commit; the first second of 1980, before which a zip
+// archive knows none, where Go knows no commit.
+func (b built) time() time.Time {
+	t, err := time.Parse(time.RFC3339, b.setting("vcs.time"))
+	if err != nil {
+		return time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t.UTC()
+}
+
+// output runs the binary, which must be one for this machine.
+func (b built) output(ctx context.Context, args ...string) ([]byte, error) {
+	if b.target != host() {
+		return nil, errors.New("a binary for " + b.String() + " does not run here")
+	}
+	path, err := filepath.Abs(b.path)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, path, args...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("typostream %s: %w", strings.Join(args, " "), err)
+	}
+	return out, nil
 }

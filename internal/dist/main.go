@@ -1,9 +1,11 @@
 // Command dist makes what is handed out: `make image-root` the files of the
-// image. What it writes depends on the commit, on the build flags and on
+// image, `make dist` archives, packages, bills of materials and checksums for
+// every system. What it writes depends on the commit, on the build flags and on
 // the release of Go, and on nothing else: twice the same, byte for byte.
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -29,9 +31,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("dist", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	build := flags.String("build", "", "the `flags` of go build, separated by spaces")
-	system := flags.String("target", "linux/"+runtime.GOARCH, "the system, as os/arch")
+	targets := flags.String("targets", "", "systems, as os/arch, separated by commas (default for archives all, for an image Linux on this processor)")
+	nfpm := flags.String("nfpm", "", "the nfpm `command`, for deb and rpm; none are made without")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: dist -build FLAGS [options] image DIR")
+		fmt.Fprintln(stderr, "usage: dist -build FLAGS [options] image|archives DIR")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -41,11 +44,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	d := &dist{flags: strings.Fields(*build), stdout: stdout, stderr: stderr}
+	d := &dist{flags: strings.Fields(*build), nfpm: *nfpm, stdout: stdout, stderr: stderr}
 	var err error
 	switch what, dir := flags.Arg(0), flags.Arg(1); what {
 	case "image":
-		err = d.image(ctx, parseTargets(*system)[0], dir)
+		err = d.image(ctx, parseTargets(cmp.Or(*targets, "linux/"+runtime.GOARCH))[0], dir)
+	case "archives":
+		err = d.archives(ctx, parseTargets(cmp.Or(*targets, systems)), dir)
 	default:
 		flags.Usage()
 		return 2
