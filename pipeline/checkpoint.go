@@ -53,6 +53,15 @@ func (c *checkpoint) finish(offset int64) (moved bool) {
 	return moved
 }
 
+// undone is the offset of the first record not done, negative before anything
+// is read of a partition of which nothing was committed.
+func (c *checkpoint) undone() int64 {
+	if c.next < 0 && len(c.open) > 0 {
+		return c.open[0].offset
+	}
+	return c.next
+}
+
 // inFlight is the number of offsets that keep the prefix from moving or wait
 // behind one that does.
 func (c *checkpoint) inFlight() int { return len(c.open) }

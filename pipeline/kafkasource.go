@@ -82,6 +82,7 @@ type partition struct {
 	// All below are guarded by KafkaSource.mu.
 	checkpoint *checkpoint
 	committed  int64
+	end        int64 // the offset behind its last record, as last heard; 0 before that
 	problem    error // why it cannot be read just now
 }
 
@@ -159,6 +160,7 @@ func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
 	<-drained
 	err = group.Close()
 	s.disown(nil)
+	s.showLag()
 	s.transport.CloseIdleConnections()
 	return err
 }
@@ -191,6 +193,7 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 			})
 		}
 		generation.Start(s.commitLoop)
+		generation.Start(s.lagLoop)
 	}
 }
 
@@ -280,6 +283,7 @@ func (s *KafkaSource) commitLoop(generation context.Context) {
 			return
 		case <-tick.C:
 			s.commit()
+			s.showLag()
 		}
 	}
 }

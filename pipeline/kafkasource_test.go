@@ -85,6 +85,7 @@ func (b *broker) members() int {
 type running struct {
 	t      *testing.T
 	source *KafkaSource
+	meter  *Metrics
 	dir    string
 	out    chan Delivery
 	cancel context.CancelFunc
@@ -99,15 +100,16 @@ func (b *broker) run(t *testing.T) *running {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dead.Close() })
+	meter := NewMetrics()
 	source, err := NewKafkaSource(KafkaSourceConfig{
 		Brokers: b.addrs, Topic: testTopic, Group: testGroup, RetryDelay: 50 * time.Millisecond,
-		CommitInterval: 10 * time.Millisecond, DeadLetters: dead, Log: slog.New(slog.DiscardHandler),
+		CommitInterval: 10 * time.Millisecond, DeadLetters: dead, Metrics: meter, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{t: t, source: source, dir: dir, out: make(chan Delivery), cancel: cancel, ended: make(chan error, 1)}
+	r := &running{t: t, source: source, meter: meter, dir: dir, out: make(chan Delivery), cancel: cancel, ended: make(chan error, 1)}
 	go func() { r.ended <- source.Run(ctx, r.out) }()
 	return r
 }

@@ -12,6 +12,8 @@ import (
 type Metrics struct {
 	messages *prometheus.CounterVec
 	badRows  prometheus.Counter
+	lag      prometheus.Gauge
+	owned    prometheus.Gauge
 	seeds    *prometheus.CounterVec
 	names    *prometheus.CounterVec
 	allowed  prometheus.Counter
@@ -37,6 +39,12 @@ func NewMetrics() *Metrics {
 		}, []string{"verdict"}),
 		badRows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "typostream_intake_bad_rows_total", Help: "Rows of the seed file that could not be used.",
+		}),
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "typostream_intake_lag_messages", Help: "Messages of this worker's partitions of the input topic that are not done.",
+		}),
+		owned: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "typostream_intake_partitions", Help: "Partitions of the input topic that this worker reads.",
 		}),
 		seeds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "typostream_seeds_scanned_total", Help: "Scans that came to their end, by where the seed came from.",
@@ -90,7 +98,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes}
+	return []prometheus.Collector{m.messages, m.badRows, m.lag, m.owned, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -102,6 +110,14 @@ func (m *Metrics) message(v Verdict) {
 func (m *Metrics) badRow() {
 	if m != nil {
 		m.badRows.Inc()
+	}
+}
+
+// intake tells of the input topic what is this worker's.
+func (m *Metrics) intake(partitions int, lag int64) {
+	if m != nil {
+		m.owned.Set(float64(partitions))
+		m.lag.Set(float64(lag))
 	}
 }
 
