@@ -311,10 +311,11 @@ func (p *process) terminate() int {
 }
 
 // count is what the topic of candidates was found to hold, beside what was
-// expected. repeated counts the further records of an event by its seed.
+// expected. repeated counts the further records of an event by its seed, those
+// of the seed itself too; repeatedVariants does not count these.
 type count struct {
-	variants, seeds, missing int
-	repeated                 map[string]int
+	variants, seeds, missing   int
+	repeated, repeatedVariants map[string]int
 }
 
 func (c count) repeats() (n int) {
@@ -337,7 +338,7 @@ func (w *world) checkTopic(seeds []string, expected map[string]candidate) count 
 	}
 	partitioner := kgo.StickyKeyPartitioner(nil).ForTopic(candidateTopic) // the Java client's, by murmur2
 	ids := map[string]string{}
-	n := count{repeated: map[string]int{}}
+	n := count{repeated: map[string]int{}, repeatedVariants: map[string]int{}}
 	for _, r := range records {
 		name := string(r.Key)
 		if want := partitioner.Partition(&kgo.Record{Key: r.Key}, partitions); want != int(r.Partition) {
@@ -351,6 +352,7 @@ func (w *world) checkTopic(seeds []string, expected map[string]candidate) count 
 			seed := name
 			if c, variant := expected[name]; variant {
 				seed = c.seed
+				n.repeatedVariants[seed]++
 			}
 			n.repeated[seed]++
 		default:
