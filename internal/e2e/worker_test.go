@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -131,10 +132,12 @@ func secured(t *testing.T, w *world, env map[string]string, c cohort) {
 	if files := list(t, env["OUTPUT_DIR"]); len(files) > 0 {
 		t.Errorf("the output directory holds %v, want nothing", files)
 	}
+	t.Logf("in: %d seeds with %d candidates; %s", len(c.seeds), len(c.expected), worker.lastLine("worker stopped"))
 }
 
 func normalOperation(t *testing.T, w *world, env map[string]string, c cohort) {
 	worker := start(t, env, "worker")
+	topics := map[string]func() int{candidateTopic: w.grown(candidateTopic), crawlTopic: w.grown(crawlTopic), inactiveTopic: w.grown(inactiveTopic)}
 	w.submit(submissions(c.seeds)...)
 	w.submit(`{"src":"ct","canonical_fqdn":"sighting.com","registrable":"sighting.com"}`,
 		`{"src":"ct","type":"heartbeat","observed_at":1.5,"stats":{}}`, `{"src":"dnstwist","canonical_fqdn":"ours.com"}`)
@@ -148,6 +151,26 @@ func normalOperation(t *testing.T, w *world, env map[string]string, c cohort) {
 	if files := list(t, env["OUTPUT_DIR"]); len(files) > 0 {
 		t.Errorf("the output directory holds %v, want nothing", files)
 	}
+	// The topics have grown by what the log claims.
+	seeds, variants := len(worker.completed()), 0
+	for _, m := range completedLine.FindAllStringSubmatch(worker.text(), -1) {
+		n, err := strconv.Atoi(m[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		variants += n
+	}
+	if got := topics[candidateTopic](); got != seeds+variants || seeds != len(c.seeds) || variants != len(c.expected) {
+		t.Errorf("the topic of candidates has %d records more; the log claims %d seeds with %d variants, want %d and %d", got, seeds, variants, len(c.seeds), len(c.expected))
+	}
+	all := 0
+	for _, grown := range topics {
+		all += grown()
+	}
+	if claim := fmt.Sprintf(`"acked":%d,`, all); !strings.Contains(worker.lastLine("worker stopped"), claim) {
+		t.Errorf("the topics have %d records more, the log says %s", all, worker.lastLine("worker stopped"))
+	}
+	t.Logf("in: %d seeds and 3 messages that are none; claimed: %d seeds, %d variants; all topics have grown by %d", len(c.seeds), seeds, variants, all)
 	if got := w.length(crawlTopic); got != len(c.seeds) {
 		t.Errorf("%d records to be crawled, want %d", got, len(c.seeds))
 	}
@@ -189,6 +212,7 @@ func workerKilled(t *testing.T, w *world, env map[string]string, c cohort) {
 	victim.kill()
 	heir := start(t, env, "worker") // gets the partitions when the victim's session has run out, after 30 s
 	w.awaitNoLag()
+	t.Logf("in: %d seeds; finished by the victim %d, by its heir %d", len(c.seeds), len(victim.completed()), len(heir.completed()))
 	if code := heir.terminate(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
@@ -208,7 +232,7 @@ func brokerKilled(t *testing.T, w *world, env map[string]string, c cohort) {
 	if code := worker.terminate(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	t.Logf("%s", worker.lastLine("worker stopped"))
+	t.Logf("in: %d seeds with %d candidates; %s", len(c.seeds), len(c.expected), worker.lastLine("worker stopped"))
 	if err := w.cluster.StartNode(1); err != nil {
 		t.Fatal(err)
 	}
