@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/typostream/typostream/fuzzer"
@@ -27,9 +28,10 @@ import (
 func TestThreeWorkers(t *testing.T) {
 	const members, limit, size = 3, 150, 300
 	w := newWorld(t)
-	redis := storetest.StartRedis(t)
+	server := storetest.StartRedis(t)
+	empty := memoryOf(t, server)
 	seeds, expected, zone := limitedBrands(t, 1000, size, limit)
-	host, port, _ := strings.Cut(redis.Addr(), ":")
+	host, port, _ := strings.Cut(server.Addr(), ":")
 	env := map[string]string{
 		"KAFKA_BOOTSTRAP": strings.Join(w.cluster.Brokers(), ","), "NAMESERVERS": startDNS(t, zone).Addr(),
 		"REDIS_HOST": host, "REDIS_PORT": port, "LIMIT": strconv.Itoa(limit),
@@ -113,7 +115,26 @@ func TestThreeWorkers(t *testing.T) {
 	t.Logf("share of each worker:\n%s", strings.Join(shares, "\n"))
 	t.Logf("out: %d candidates and %d seeds, missing %d; again: %d candidates, %d records of seeds (%d seeds finished by the victim and once more: they were not committed)",
 		n.variants, n.seeds, n.missing, sum(n.repeatedVariants), n.repeats()-sum(n.repeatedVariants), inherited)
+	t.Logf("Redis holds %d bytes more than at the start: %d a candidate", memoryOf(t, server)-empty, (memoryOf(t, server)-empty)/len(expected))
 	t.Logf("the survivors' lag rose to %v messages; 0 after %.1f s, of which Kafka waits 30 s for the dead", most, settled.Seconds())
+}
+
+// memoryOf is what Redis says that its data take.
+func memoryOf(t *testing.T, server *storetest.RedisServer) int {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+	text, err := client.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = strings.Cut(text, "used_memory_dataset:")
+	text, _, _ = strings.Cut(text, "\r")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func sum(counts map[string]int) (n int) {
@@ -171,27 +192,35 @@ func (p *process) url(path string) string {
 	return "http://" + at.FindStringSubmatch(p.text())[1] + path
 }
 
-// metric is the value that /metrics has of a series, named as it is there; 0 if
-// it is not there.
-func (p *process) metric(series string) float64 {
+// series are all that /metrics has, named as they are there.
+func (p *process) series() map[string]float64 {
 	p.t.Helper()
 	res, err := http.Get(p.url("/metrics"))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		text, ok := strings.CutPrefix(lines.Text(), series+" ")
-		if !ok {
+	series := map[string]float64{}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		name, text, ok := strings.Cut(lines.Text(), " ")
+		if !ok || name == "#" {
 			continue
 		}
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if series[name], err = strconv.ParseFloat(text, 64); err != nil {
 			p.t.Fatal(err)
 		}
-		return value
 	}
-	return 0
+	if err := lines.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return series
+}
+
+// metric is the value of one series; 0 if it is not there.
+func (p *process) metric(name string) float64 {
+	p.t.Helper()
+	return p.series()[name]
 }
 
 // share is what a worker's metrics say that it did.
