@@ -8,13 +8,14 @@ FUZZTIME ?= 20s
 # 22.3 MB instead of 33.1. The third has the time zones in the binary, where the system has none.
 TAGS     ?= urfave_cli_no_template,grpcnotrace,timetzdata
 BUILD     = -trimpath -buildvcs=auto -tags=$(TAGS) -ldflags=-s
+SOAK     ?= 1h
 TOPICS   ?= raw.hosts domains.candidates phish.urls.inactive phish.urls.crawl typostream.dlq
 
 # The packages with end-to-end tests: those with a test file that begins with the build tag.
 E2E_PACKAGES = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image image-root image-test dist dist-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build image image-root image-test dist dist-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos soak fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +93,9 @@ bench-stalls: kafka-jars ## the longest stall of the emitter and of franz-go whi
 
 chaos: kafka-jars ## prove on three failing brokers that nothing is lost: a table, 25 minutes at most; Linux; CHAOS=options
 	@$(GO) run ./internal/chaos $(CHAOS)
+
+soak: kafka-jars ## two workers for SOAK (1h) while brokers restart and one of them is killed: memory, files, books, nothing lost; Linux, redis-server
+	@$(GO) run ./internal/chaos -soak $(SOAK)
 
 coverage: ## recall of known squats, cross-validated by brand: make coverage SQUATS=FILE (TSV: seed, squat, source)
 	@test -n "$(SQUATS)" || { echo "usage: make coverage SQUATS=FILE, columns seed, squat, source"; exit 2; }

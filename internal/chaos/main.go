@@ -6,6 +6,7 @@
 //	go run ./internal/chaos                     # every scenario, 25 minutes at most
 //	go run ./internal/chaos -short              # those and that much of the gate
 //	go run ./internal/chaos -run 'kill|network' # these scenarios
+//	go run ./internal/chaos -soak 1h            # instead: two workers for an hour, see soak.go
 //
 // A scenario has processes emit – the emitter in a process of its own, or the
 // real command – while brokers, network, disk or the process itself fail. Then
@@ -39,6 +40,7 @@ func main() {
 	short := flag.Bool("short", false, "shorter faults, fewer kills")
 	only := flag.String("run", "", "the scenarios whose names match this `expression`")
 	limit := flag.Duration("limit", 25*time.Minute, "`TIME` for all")
+	length := flag.Duration("soak", 0, "instead of the scenarios, two workers for this `TIME` while brokers are restarted and one of them is killed")
 	keep := flag.String("keep", "", "`FOLDER` for the logs and files of all scenarios; none: a temporary one")
 	flag.Parse()
 	names, err := regexp.Compile(*only)
@@ -48,6 +50,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *length > 0 {
+		if err := runSoak(ctx, options{dir: *keep, log: os.Stderr}, *length, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "soak: FAILED:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit, errOutOfTime)
 	defer cancel()
 	rows, err := run(ctx, options{short: *short, names: names, dir: *keep, log: os.Stderr})

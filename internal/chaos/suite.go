@@ -61,43 +61,57 @@ func (r *row) fail(format string, args ...any) {
 	r.err = errors.Join(r.err, fmt.Errorf(format, args...))
 }
 
-// run is the whole suite. A scenario that fails does not end it.
-func run(ctx context.Context, o options) (rows []*row, err error) {
+// withCluster does something with three brokers and the command built, and
+// closes all of it.
+func withCluster(ctx context.Context, o options, do func(*suite) error) (err error) {
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
-			return nil, err
+			return err
 		}
 		defer os.RemoveAll(o.dir)
 	}
 	s := &suite{options: o}
 	if s.binary, err = buildCommand(ctx, o.dir); err != nil {
-		return nil, err
+		return err
 	}
 	if s.cluster, err = kafkatest.Start(ctx, kafkatest.Options{Secure: true}); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.cluster.Close()) }()
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.cluster.Brokers()...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
 	s.admin = kadm.NewClient(client)
+	return do(s)
+}
+
+// run is the whole suite. A scenario that fails does not end it.
+func run(ctx context.Context, o options) (rows []*row, err error) {
+	err = withCluster(ctx, o, func(s *suite) (err error) {
+		rows, err = s.runAll(ctx)
+		return err
+	})
+	return rows, err
+}
+
+func (s *suite) runAll(ctx context.Context) (rows []*row, err error) {
 	for _, sc := range scenarios {
-		if o.names != nil && !o.names.MatchString(sc.name) {
+		if s.names != nil && !s.names.MatchString(sc.name) {
 			continue
 		}
 		r := &row{name: sc.name}
 		rows = append(rows, r)
 		begun := time.Now()
 		if r.err = context.Cause(ctx); r.err == nil {
-			fmt.Fprintf(o.log, "%s\n", sc.name)
+			fmt.Fprintf(s.log, "%s\n", sc.name)
 			if err := sc.run(ctx, s, r); err != nil {
 				r.fail("%w", err)
 			}
 		}
 		r.took = time.Since(begun)
-		fmt.Fprintf(o.log, "    %v lost %d duplicated %d %s\n", r.took.Round(100*time.Millisecond), r.lost, r.duplicated, r.verdict())
+		fmt.Fprintf(s.log, "    %v lost %d duplicated %d %s\n", r.took.Round(100*time.Millisecond), r.lost, r.duplicated, r.verdict())
 		if err := s.heal(ctx); err != nil {
 			return rows, fmt.Errorf("after %s the brokers do not settle: %w", sc.name, err)
 		}
