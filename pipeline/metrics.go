@@ -93,6 +93,13 @@ func NewMetrics() *Metrics {
 	m.known = prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
 	}, func() float64 { return float64(m.Suppressed()) })
+	// A series that begins with its first event hides that one from rate and increase.
+	for v := Accepted; v <= Poison; v++ {
+		m.messages.WithLabelValues(v.String())
+	}
+	for _, state := range []string{"registered", "absent", "unknown"} {
+		m.names.WithLabelValues(state)
+	}
 	return m
 }
 
