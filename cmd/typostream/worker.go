@@ -142,7 +142,7 @@ type workerRun struct {
 	webhook     *health.Webhook // nil: nobody is told
 	memoryLimit int64           // 0: none
 
-	resolverProblem atomic.Pointer[error] // what the watch found out last; nil before the resolver is open
+	resolverProblem atomic.Pointer[error] // what was found out last; nil before anything is known
 }
 
 func (w *workerRun) openEmitter() error {
@@ -181,6 +181,7 @@ func (w *workerRun) openResolver(ctx context.Context) (*resolver.Resolver, error
 		if w.settings.Oneshot || !errors.As(err, &silent) {
 			return r, err
 		}
+		w.resolverProblem.Store(&err)
 		w.log.Warn("waiting for the resolvers", "cause", err, "in", w.settings.RetryDelay)
 		if !pause(ctx, w.settings.RetryDelay) {
 			return nil, ctx.Err()
