@@ -1,6 +1,5 @@
 # GNU make and a POSIX shell. The tools of `make lint` are pinned in go.mod; everything else that is needed is Go, and for
-# `make race` a C compiler, for `make e2e` Java 17 and Maven,
-# and for `make image` docker, podman or buildah.
+# `make race` a C compiler, for `make e2e` Java 17, Maven and Prometheus, for `make image` docker, podman or buildah.
 
 GO       ?= go
 FUZZTIME ?= 20s
@@ -109,7 +108,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 # One package at a time: each may start three brokers.
-e2e: kafka-jars ## end-to-end tests against three real Kafka brokers, the short form of chaos among them; needs Java 17 and Maven
+e2e: kafka-jars ## end-to-end tests against three real Kafka brokers, the short form of chaos among them; needs Java 17, Maven and Prometheus
 	$(GO) test -tags e2e -count=1 -timeout 20m -p 1 -v $(E2E_PACKAGES)
 
 kafka-jars: bin/kafkacluster ## bring the jars of Apache Kafka by Maven, if they are not there
