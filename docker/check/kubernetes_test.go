@@ -143,7 +143,7 @@ func TestManifests(t *testing.T) {
 		}
 	}
 	err := filepath.WalkDir(manifests, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == "kustomization.yaml" {
+		if err != nil || d.IsDir() || d.Name() == "kustomization.yaml" || filepath.Ext(path) != ".yaml" {
 			return err
 		}
 		list, err := os.ReadFile(filepath.Join(filepath.Dir(path), "kustomization.yaml"))
@@ -362,10 +362,10 @@ func TestUser(t *testing.T) {
 	resources := build(t, "full")
 	config := one[*core.ConfigMap](t, resources, "").Data
 	want := map[string]string{
-		"topic " + config["KAFKA_INPUT_TOPIC"]: "Read Describe DescribeConfigs", "group " + config["KAFKA_GROUP_ID"]: "Read Describe",
+		"topic " + config["KAFKA_INPUT_TOPIC"]: "Read DescribeConfigs", "group " + config["KAFKA_GROUP_ID"]: "Read",
 	}
 	for _, name := range []string{"KAFKA_OUTPUT_TOPIC", "KAFKA_INACTIVE_TOPIC", "KAFKA_CRAWL_TOPIC", "KAFKA_DLQ_TOPIC"} {
-		want["topic "+config[name]] = "Write Describe DescribeConfigs"
+		want["topic "+config[name]] = "Write DescribeConfigs"
 	}
 	i := slices.IndexFunc(resources, func(r resource) bool { return strings.HasSuffix(r.kind, "/KafkaUser") })
 	var user struct {
