@@ -30,7 +30,7 @@ func TestRealConformance(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			replayAll(t, deployment, cluster.Brokers(), storetest.StartRedis(t).Addr())
+			replayAll(t, deployment, cluster.Brokers(), mirror{addr: storetest.StartRedis(t).Addr()})
 		})
 	}
 }
