@@ -68,16 +68,22 @@ func (d *dist) packages(ctx context.Context, b built, files []file, dir string) 
 	return nil
 }
 
-// stageFile writes a file below stage with all that a package tells of it.
+// stageFile writes a file below stage with all that a package tells of it and
+// of its folders, whatever the umask is.
 func stageFile(stage, place string, mode os.FileMode, content []byte, at time.Time) error {
 	path := filepath.Join(stage, filepath.FromSlash(place))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
+	for folder := filepath.Dir(path); folder != stage; folder = filepath.Dir(folder) {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			return err
+		}
+	}
 	if err := os.WriteFile(path, content, mode); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask is
+	if err := os.Chmod(path, mode); err != nil {
 		return err
 	}
 	return os.Chtimes(path, at, at)
