@@ -15,12 +15,16 @@ type Priority uint8
 
 const (
 	ByPerson Priority = iota // somebody asked for it
+	ByFile                   // it is in the file of seeds
 	ByClock                  // it is only time to look again
 	priorities
 )
 
+// Priorities are all of them, the first to be served first.
+func Priorities() []Priority { return []Priority{ByPerson, ByFile, ByClock} }
+
 // String is the closed set of values of the metrics' label "priority".
-func (p Priority) String() string { return [...]string{"person", "rescan"}[p] }
+func (p Priority) String() string { return [...]string{"person", "file", "rescan"}[p] }
 
 // Submission is a seed for the queue.
 type Submission struct {
@@ -87,7 +91,12 @@ type QueueStats struct {
 }
 
 // Waiting is how many seeds have not begun.
-func (s QueueStats) Waiting() int { return s.ByPriority[ByPerson] + s.ByPriority[ByClock] }
+func (s QueueStats) Waiting() (n int) {
+	for _, waiting := range s.ByPriority {
+		n += waiting
+	}
+	return n
+}
 
 var (
 	// ErrQueueFull says that there is no room; nothing was accepted.
@@ -105,11 +114,23 @@ type queueRecord struct {
 	NameOnly bool   `json:"name_only,omitempty"`
 	Priority string `json:"priority"`
 	Source   string `json:"source"`
-	Accepted int64  `json:"accepted"` // Unix milliseconds
+	Origin   string `json:"origin,omitempty"` // "http" if there is none
+	Accepted int64  `json:"accepted"`         // Unix milliseconds
 }
 
 func (s Submission) record(accepted time.Time) ([]byte, error) {
-	return json.Marshal(queueRecord{1, s.Seed.FQDN, s.Seed.Brand, s.Seed.Recheck, s.Priority.String(), s.Source, accepted.UnixMilli()})
+	return json.Marshal(queueRecord{
+		Version: 1, Domain: s.Seed.FQDN, Brand: s.Seed.Brand, NameOnly: s.Seed.Recheck, Priority: s.Priority.String(), Source: s.Source,
+		Origin: s.Seed.Origin.String(), Accepted: accepted.UnixMilli(),
+	})
+}
+
+// raise gives the submission the priority of another with the same key, and that
+// one's origin, if somebody asks more urgently.
+func (s *Submission) raise(by Submission) {
+	if by.Priority < s.Priority {
+		s.Priority, s.Seed.Origin = by.Priority, by.Seed.Origin
+	}
 }
 
 // parseQueued reads an entry back from disk.
@@ -126,8 +147,11 @@ func parseQueued(item store.Queued) (*queueEntry, error) {
 		return nil, err
 	}
 	what.Source = r.Source
-	if r.Priority == ByClock.String() {
-		what.Priority = ByClock
+	what.Seed.Origin = originOf(r.Origin)
+	for _, p := range Priorities() {
+		if r.Priority == p.String() {
+			what.Priority = p
+		}
 	}
 	return &queueEntry{number: item.Number, what: what, accepted: time.UnixMilli(r.Accepted)}, nil
 }

@@ -26,21 +26,24 @@ type QueueConfig struct {
 	Log     *slog.Logger
 }
 
-// QueueSource hands out the seeds that were submitted to it, which it keeps on
-// disk until every event of them is durable. Safe for concurrent use.
+// QueueSource keeps the seeds that were submitted to it on disk until every
+// event of them is durable. Two sources hand them out, Persons and Others. Safe
+// for concurrent use.
 type QueueSource struct {
-	cfg        QueueConfig
-	prefix     string        // of the ids
-	changed    chan struct{} // holds one token when it may be another's turn
-	deliveries sync.WaitGroup
+	cfg     QueueConfig
+	prefix  string // of the ids
+	persons *queueLine
+	others  *queueLine
 
 	mu       sync.Mutex
 	entries  map[uint64]*queueEntry // waiting or running
 	waiting  map[queueKey]*queueEntry
+	running  map[queueKey][]*queueEntry
 	lanes    [priorities]queueLanes
 	order    []*queueEntry // by number; all that wait, and some that have left
 	finished *lru.Cache[uint64, ScanStatus]
 	stats    QueueStats
+	room     chan struct{} // closed, and another made, when an entry is done
 	stopped  bool
 }
 
@@ -71,9 +74,11 @@ func NewQueueSource(cfg QueueConfig) (*QueueSource, error) {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	q := &QueueSource{
-		cfg: cfg, prefix: fmt.Sprintf("queue-%d-", cfg.Store.Created().UnixMilli()), changed: make(chan struct{}, 1),
-		entries: map[uint64]*queueEntry{}, waiting: map[queueKey]*queueEntry{}, finished: finished, stats: QueueStats{Limit: cfg.Limit},
+		cfg: cfg, prefix: fmt.Sprintf("queue-%d-", cfg.Store.Created().UnixMilli()), room: make(chan struct{}),
+		entries: map[uint64]*queueEntry{}, waiting: map[queueKey]*queueEntry{}, running: map[queueKey][]*queueEntry{}, finished: finished, stats: QueueStats{Limit: cfg.Limit},
 	}
+	q.persons = &queueLine{q: q, from: ByPerson, until: ByPerson + 1, changed: make(chan struct{}, 1)}
+	q.others = &queueLine{q: q, from: ByPerson + 1, until: priorities, changed: make(chan struct{}, 1)}
 	items, err := cfg.Store.All()
 	if err != nil {
 		return nil, err
@@ -102,15 +107,20 @@ func (q *QueueSource) insert(e *queueEntry) {
 
 // Submit accepts all of the submissions, which are on disk then, or none, with
 // ErrQueueFull, ErrQueueStopped or the store's error. One that waits already,
-// with the same domain, brand and kind, is merged with it and has the higher
-// priority of both. The answers are in the order of the submissions.
+// with the same domain, brand and kind, is merged with it, which then has the
+// higher priority of both and the origin that goes with that. For all but persons
+// one that is in work will do, too. The answers are in the order of the submissions.
 func (q *QueueSource) Submit(submissions []Submission) ([]QueuedScan, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.submit(submissions)
+}
+
+func (q *QueueSource) submit(submissions []Submission) ([]QueuedScan, error) {
 	if q.stopped {
 		return nil, ErrQueueStopped
 	}
-	// Held through the fsync: what is merged with must not end meanwhile.
+	// q.mu is held through the fsync: what is merged with must not end meanwhile.
 	plan, err := q.plan(submissions)
 	if err != nil {
 		return nil, err
@@ -128,12 +138,12 @@ func (q *QueueSource) Submit(submissions []Submission) ([]QueuedScan, error) {
 			q.insert(e)
 		}
 	}
-	for e, priority := range plan.raised {
+	for e, what := range plan.raised {
 		q.stats.ByPriority[e.what.Priority]--
 		e.lane.remove(e)
-		e.what.Priority = priority
-		q.stats.ByPriority[priority]++
-		q.lanes[priority].add(e, false)
+		e.what = what
+		q.stats.ByPriority[what.Priority]++
+		q.lanes[what.Priority].add(e, false)
 	}
 	answers := make([]QueuedScan, len(submissions))
 	for i, e := range plan.entries {
@@ -152,15 +162,18 @@ type queuePlan struct {
 	fresh   []*queueEntry // in order, without numbers
 	values  [][]byte      // of those
 	changed []store.Queued
-	raised  map[*queueEntry]Priority
+	raised  map[*queueEntry]Submission // as they are then
 }
 
 func (q *QueueSource) plan(submissions []Submission) (*queuePlan, error) {
-	plan := &queuePlan{raised: map[*queueEntry]Priority{}}
+	plan := &queuePlan{raised: map[*queueEntry]Submission{}}
 	fresh := map[queueKey]*queueEntry{}
 	now := time.UnixMilli(time.Now().UnixMilli())
 	for _, s := range submissions {
 		e := cmp.Or(fresh[s.key()], q.waiting[s.key()])
+		if e == nil && s.Priority != ByPerson {
+			e = q.inWork(s.key())
+		}
 		plan.merged = append(plan.merged, e != nil)
 		switch {
 		case e == nil:
@@ -168,9 +181,14 @@ func (q *QueueSource) plan(submissions []Submission) (*queuePlan, error) {
 			fresh[s.key()] = e
 			plan.fresh = append(plan.fresh, e)
 		case fresh[s.key()] != nil:
-			e.what.Priority = min(e.what.Priority, s.Priority)
+			e.what.raise(s)
 		case s.Priority < e.what.Priority:
-			plan.raised[e] = s.Priority
+			what, raised := plan.raised[e]
+			if !raised {
+				what = e.what
+			}
+			what.raise(s)
+			plan.raised[e] = what
 		}
 		plan.entries = append(plan.entries, e)
 	}
@@ -181,9 +199,7 @@ func (q *QueueSource) plan(submissions []Submission) (*queuePlan, error) {
 		}
 		plan.values = append(plan.values, value)
 	}
-	for e, priority := range plan.raised {
-		what := e.what
-		what.Priority = priority
+	for e, what := range plan.raised {
 		value, err := what.record(e.accepted)
 		if err != nil {
 			return nil, err
@@ -193,63 +209,14 @@ func (q *QueueSource) plan(submissions []Submission) (*queuePlan, error) {
 	return plan, nil
 }
 
-// Run implements Source: a person's seed before all others, brands and sources
-// in turn. What is not done when ctx ends stays on disk. Submissions are refused
-// from then on.
-func (q *QueueSource) Run(ctx context.Context, out chan<- Delivery) error {
-	defer q.deliveries.Wait()
-	defer q.stop()
-	for {
-		e, delivery := q.offer()
-		to := out
-		if e == nil {
-			to = nil
-		} else {
-			q.deliveries.Add(1)
-		}
-		select {
-		case to <- delivery:
-			q.take(e)
-			continue
-		case <-q.changed:
-		case <-ctx.Done():
-		}
-		if e != nil {
-			q.deliveries.Done()
-		}
-		if ctx.Err() != nil {
-			return nil
+// inWork is an entry with the key that is in work and will be done, or nil.
+func (q *QueueSource) inWork(key queueKey) *queueEntry {
+	for _, e := range q.running[key] {
+		if !e.stopped {
+			return e
 		}
 	}
-}
-
-func (q *QueueSource) stop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.stopped = true
-}
-
-// offer is the seed whose turn it is; nil if none waits. It goes on waiting.
-func (q *QueueSource) offer() (*queueEntry, Delivery) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for p := range q.lanes {
-		e := q.lanes[p].peek()
-		if e == nil {
-			continue
-		}
-		seed := e.what.Seed
-		seed.Scan = q.id(e.number)
-		if e.ctx == nil {
-			e.ctx, e.cancel = context.WithCancel(context.Background())
-		}
-		return e, Delivery{
-			Seed: seed, Context: e.ctx,
-			Finished: func(s Summary) { q.mu.Lock(); defer q.mu.Unlock(); e.summary = &s },
-			Done:     func(err error) { defer q.deliveries.Done(); q.done(e, err) },
-		}
-	}
-	return nil, Delivery{}
+	return nil
 }
 
 // take notes that the seed was handed out; it may even be done by now.
@@ -260,6 +227,7 @@ func (q *QueueSource) take(e *queueEntry) {
 	if e.state == ScanWaiting {
 		q.leave(e)
 		e.state, e.began = ScanRunning, time.Now()
+		q.running[e.what.key()] = append(q.running[e.what.key()], e)
 		q.stats.InWork++
 	}
 	q.measure()
@@ -295,6 +263,10 @@ func (q *QueueSource) settle(e *queueEntry, failure error) bool {
 		return false
 	case ScanRunning:
 		q.stats.InWork--
+		q.running[e.what.key()] = slices.DeleteFunc(q.running[e.what.key()], func(other *queueEntry) bool { return other == e })
+		if len(q.running[e.what.key()]) == 0 {
+			delete(q.running, e.what.key())
+		}
 	default:
 		q.leave(e)
 	}
@@ -326,12 +298,10 @@ func (q *QueueSource) again(e *queueEntry) {
 	q.wake()
 }
 
-// wake makes Run look again whose turn it is.
+// wake makes both sources look again whose turn it is.
 func (q *QueueSource) wake() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
-	}
+	q.persons.wake()
+	q.others.wake()
 }
 
 // measure brings what is derived from the entries up to date.

@@ -77,13 +77,14 @@ func (f *queueFile) submit(t *testing.T, submissions ...Submission) []QueuedScan
 
 // next hands out the seed whose turn it is, as Run does.
 func (f *queueFile) next() (Delivery, bool) {
-	e, d := f.offer()
-	if e == nil {
-		return Delivery{}, false
+	for _, line := range []*queueLine{f.persons, f.others} {
+		if e, d := line.offer(); e != nil {
+			line.deliveries.Add(1)
+			f.take(e)
+			return d, true
+		}
 	}
-	f.deliveries.Add(1)
-	f.take(e)
-	return d, true
+	return Delivery{}, false
 }
 
 func (f *queueFile) order(t *testing.T) (domains []string) {
@@ -109,7 +110,9 @@ func TestQueueServesPersonsFirstAndBrandsInTurn(t *testing.T) {
 	f := newQueue(t, 100)
 	rescan := handedIn(t, "old.com", "OLD")
 	rescan.Priority = ByClock
-	f.submit(t, rescan)
+	listed := handedIn(t, "listed.com", "LISTED")
+	listed.Priority, listed.Seed.Origin = ByFile, FromCSV
+	f.submit(t, rescan, listed)
 	for i := range 3 {
 		f.submit(t, handedIn(t, fmt.Sprintf("big%d.com", i), "BIG"))
 	}
@@ -117,7 +120,7 @@ func TestQueueServesPersonsFirstAndBrandsInTurn(t *testing.T) {
 	other := handedIn(t, "bulk.com", "BIG")
 	other.Source = "submit-bulk"
 	f.submit(t, other)
-	want := []string{"big0.com", "small.com", "bulk.com", "big1.com", "big2.com", "old.com"}
+	want := []string{"big0.com", "small.com", "bulk.com", "big1.com", "big2.com", "listed.com", "old.com"}
 	if got := f.order(t); !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)
 	}
@@ -129,7 +132,8 @@ func TestQueueMerges(t *testing.T) {
 	clock := handedIn(t, "a.com", "A")
 	clock.Priority = ByClock
 	other := handedIn(t, "b.com", "A")
-	other.Priority = ByClock
+	other.Priority, other.Seed.Origin = ByClock, FromKafka
+	clock.Seed.Origin = FromCSV
 	first := f.submit(t, other, clock)
 	again := f.submit(t, handedIn(t, "https://A.com/x", "A")) // at the limit, and raised
 	if !again[0].Merged || again[0].ID != first[1].ID {
@@ -155,10 +159,22 @@ func TestQueueMerges(t *testing.T) {
 	if got := testutil.ToFloat64(f.cfg.Metrics.merged); got != 1 {
 		t.Errorf("%v merged in this process, want 1", got)
 	}
+	row := handedIn(t, "a.com", "A")
+	row.Priority, row.Seed.Origin = ByFile, FromCSV
+	if scans := f.submit(t, row); !scans[0].Merged {
+		t.Errorf("%+v, want merged with what waits", scans)
+	}
 	d.Done(errors.New("not now"))
 	checkBooks(t, f.Stats())
-	if got := f.order(t); !slices.Equal(got, []string{"a.com", "a.com", "b.com"}) {
-		t.Errorf("order %v", got)
+	for _, want := range []struct {
+		domain string
+		origin Origin
+	}{{"a.com", FromHTTP}, {"a.com", FromHTTP}, {"b.com", FromKafka}} {
+		d, _ := f.next()
+		if d.Seed.FQDN != want.domain || d.Seed.Origin != want.origin {
+			t.Errorf("handed out %+v, want %v", d.Seed, want)
+		}
+		d.Done(nil)
 	}
 }
 
@@ -225,26 +241,35 @@ func TestQueueLeavesOutWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// The seeds of persons come out of a source of their own, so that a worker can
+// take them first, even one that was raised while it was offered to others.
 func TestQueueRun(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	f := newQueue(t, 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	out := make(chan Delivery)
-	ended := make(chan error, 1)
-	go func() { ended <- f.Run(ctx, out) }()
+	persons, others := make(chan Delivery), make(chan Delivery)
+	ended := make(chan error, 2)
+	go func() { ended <- f.Persons().Run(ctx, persons) }()
+	go func() { ended <- f.Others().Run(ctx, others) }()
 	clock := handedIn(t, "clock.com", "A")
 	clock.Priority = ByClock
 	f.submit(t, clock)
+	eventually(t, "clock.com is offered", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.others.offered != nil
+	})
+	f.submit(t, handedIn(t, "clock.com", "A"))
+	first := <-persons
 	f.submit(t, handedIn(t, "person.com", "A"))
-	first, second := <-out, <-out
-	got := []string{first.Seed.FQDN, second.Seed.FQDN}
-	if !slices.Equal(got, []string{"person.com", "clock.com"}) && !slices.Equal(got, []string{"clock.com", "person.com"}) {
+	second := <-persons
+	if got := []string{first.Seed.FQDN, second.Seed.FQDN}; !slices.Equal(got, []string{"clock.com", "person.com"}) {
 		t.Errorf("handed out %v", got)
 	}
 	first.Done(nil)
 	cancel()
 	second.Done(context.Canceled)
-	if err := <-ended; err != nil {
+	if err := errors.Join(<-ended, <-ended); err != nil {
 		t.Error(err)
 	}
 	if _, err := f.Submit([]Submission{clock}); !errors.Is(err, ErrQueueStopped) {
@@ -252,6 +277,50 @@ func TestQueueRun(t *testing.T) {
 	}
 	if s := f.Stats(); s.Done != 1 || s.Waiting() != 1 || s.InWork != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Feed leaves persons a tenth of the room, and goes on when there is some.
+func TestQueueFeedWaitsForRoom(t *testing.T) {
+	f := newQueue(t, 10)
+	var rows []Submission
+	for i := range 30 {
+		row := handedIn(t, fmt.Sprintf("row%d.com", i), "A")
+		row.Priority, row.Seed.Origin = ByFile, FromCSV
+		rows = append(rows, row)
+	}
+	fed := make(chan error, 1)
+	go func() { fed <- f.Feed(t.Context(), rows) }()
+	eventually(t, "nine rows wait", func() bool { return f.Stats().Waiting() == 9 })
+	f.submit(t, handedIn(t, "person.com", "P"))
+	if _, err := f.Submit([]Submission{handedIn(t, "late.com", "P")}); !errors.Is(err, ErrQueueFull) {
+		t.Errorf("%v, want that it is full", err)
+	}
+	want := []string{"person.com"}
+	for i := range 30 {
+		want = append(want, fmt.Sprintf("row%d.com", i))
+	}
+	var got []string
+	eventually(t, "all rows are through", func() bool {
+		if s := f.Stats(); s.Waiting()+s.InWork > 10 {
+			t.Fatalf("%+v", s)
+		}
+		got = append(got, f.order(t)...)
+		return len(got) == len(want)
+	})
+	if err := <-fed; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, order %v", err, got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { fed <- f.Feed(ctx, rows) }()
+	eventually(t, "nine rows wait again", func() bool { return f.Stats().Waiting() == 9 })
+	cancel()
+	if err := <-fed; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	f.persons.stop()
+	if err := f.Feed(t.Context(), rows); !errors.Is(err, ErrQueueStopped) {
+		t.Errorf("%v, want that it is stopped", err)
 	}
 }
 
@@ -271,8 +340,16 @@ func TestQueueModel(t *testing.T) {
 		defer func() { f.file.Close() }()
 		waiting, ids := map[string]Priority{}, map[string]queueKey{}
 		inWork := map[string]Delivery{}
-		accepted, done, stopped := 0, 0, 0
 		cancelled := map[string]bool{} // of what is in work
+		runs := func(key queueKey) bool {
+			for id := range inWork {
+				if ids[id] == key && !cancelled[id] {
+					return true
+				}
+			}
+			return false
+		}
+		accepted, done, stopped := 0, 0, 0
 		find := func(key queueKey) (twins []string) {
 			for id := range waiting {
 				if ids[id] == key {
@@ -291,10 +368,16 @@ func TestQueueModel(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				s.Priority = Priority(rapid.IntRange(0, 1).Draw(r, "priority"))
+				s.Priority = Priority(rapid.IntRange(0, int(priorities)-1).Draw(r, "priority"))
 				twins, room := find(s.key()), len(waiting)+len(inWork) < limit
 				scans, err := f.Submit([]Submission{s})
 				switch {
+				case err == nil && scans[0].Merged && len(twins) == 0:
+					if _, running := inWork[scans[0].ID]; !running || s.Priority == ByPerson || ids[scans[0].ID] != s.key() {
+						r.Fatalf("merged with %s, which is not in work", scans[0].ID)
+					}
+				case s.Priority != ByPerson && len(twins) == 0 && runs(s.key()):
+					r.Fatalf("%v, %+v: not merged with the one in work", err, scans)
 				case errors.Is(err, ErrQueueFull):
 					if room || len(twins) > 0 && !loose[s.key()] {
 						r.Fatal("full, with room or a twin")

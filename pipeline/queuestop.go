@@ -50,6 +50,8 @@ func (q *QueueSource) end(e *queueEntry, as ScanState) {
 		e.began = e.ended
 	}
 	delete(q.entries, e.number)
+	close(q.room)
+	q.room = make(chan struct{})
 	q.finished.Add(e.number, q.status(e))
 	if as == ScanStopped {
 		q.stats.Stopped++

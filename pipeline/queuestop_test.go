@@ -68,8 +68,8 @@ func TestStopOfAScanInWork(t *testing.T) {
 func TestStopWhileItIsHandedOut(t *testing.T) {
 	f := newQueue(t, 10)
 	scans := f.submit(t, handedIn(t, "a.com", "A"))
-	e, d := f.offer()
-	f.deliveries.Add(1)
+	e, d := f.persons.offer()
+	f.persons.deliveries.Add(1)
 	if _, err := f.Stop(scans[0].ID); err != nil {
 		t.Fatal(err)
 	}

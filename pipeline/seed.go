@@ -53,6 +53,17 @@ func (o Origin) String() string {
 	}
 }
 
+// originOf reads back what String says; what it never says is FromHTTP, which
+// was the only one when the queue began.
+func originOf(name string) Origin {
+	for _, o := range []Origin{FromArgument, FromCSV, FromKafka} {
+		if o.String() == name {
+			return o
+		}
+	}
+	return FromHTTP
+}
+
 // live says that somebody asks for the scan now, over Kafka or HTTP.
 func (o Origin) live() bool { return o == FromKafka || o == FromHTTP }
 

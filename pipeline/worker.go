@@ -7,16 +7,15 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Worker scans the seeds of its sources, several at a time, until all sources
 // are at their end or it is told to stop.
 type Worker struct {
 	Scanner  *Scanner
-	Sources  []Source
-	Parallel int // seeds in work at once; at least 1
+	First    Source   // its seeds go before all others'; may be nil
+	Sources  []Source // they take turns
+	Parallel int      // seeds in work at once; at least 1
 
 	// DrainTimeout is how long seeds in work may go on after the context has
 	// ended. What is not finished by then is not acknowledged.
@@ -71,27 +70,34 @@ func (w *Worker) Run(ctx context.Context) error {
 	})
 	defer deadline()
 
-	deliveries := make(chan Delivery)
+	var next turns
+	var sources sync.WaitGroup
+	errs := make([]error, len(w.Sources)+1)
+	start := func(source Source, failure *error) <-chan Delivery {
+		out := make(chan Delivery)
+		sources.Go(func() {
+			defer close(out)
+			if *failure = source.Run(ctx, out); *failure != nil {
+				w.Log.Error("a source of seeds has ended", "cause", *failure)
+			}
+		})
+		return out
+	}
+	if w.First != nil {
+		next.first = append(next.first, start(w.First, &errs[len(w.Sources)]))
+	}
+	for i, source := range w.Sources {
+		next.others = append(next.others, start(source, &errs[i]))
+	}
 	var scans sync.WaitGroup
 	for range max(1, w.Parallel) {
 		scans.Go(func() {
-			for d := range deliveries {
+			for d, more := next.take(); more; d, more = next.take() {
 				w.work(work, d)
 			}
 		})
 	}
-	errs := make([]error, len(w.Sources))
-	var sources errgroup.Group
-	for i, source := range w.Sources {
-		sources.Go(func() error {
-			if errs[i] = source.Run(ctx, deliveries); errs[i] != nil {
-				w.Log.Error("a source of seeds has ended", "cause", errs[i])
-			}
-			return nil
-		})
-	}
-	_ = sources.Wait() // each error is kept in its place
-	close(deliveries)
+	sources.Wait()
 	scans.Wait()
 	return errors.Join(errs...)
 }

@@ -5,9 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	"github.com/typostream/typostream/fuzzer"
 )
@@ -105,26 +103,4 @@ func (a *allowFile) read(info fs.FileInfo) {
 
 func (a *allowFile) refused(err error) {
 	a.log.Error("the allow list cannot be read again; the one before stays in force", "file", a.path, "domains", a.list.Len(), "cause", cause(err))
-}
-
-// onHangup reads the file again at each SIGHUP, from now on until stop is called.
-func (a *allowFile) onHangup() (stop func()) {
-	hangups, over := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for {
-			select {
-			case <-over:
-				return
-			case <-hangups:
-				a.reload()
-			}
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		close(over)
-		reading.Wait()
-	}
 }

@@ -66,7 +66,8 @@ func (w *workerRun) openQueue() error {
 	if waiting := w.queue.Stats().Waiting(); waiting > 0 {
 		w.log.Info("the queue goes on where it was", "seeds", waiting)
 	}
-	w.sources = append(w.sources, w.queue)
+	w.first = w.queue.Persons()
+	w.sources = append(w.sources, w.queue.Others())
 	return nil
 }
 

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,7 +57,13 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer allow.onHangup()()
+	var feed atomic.Pointer[pipeline.CSVFeed]
+	defer onHangup(func() {
+		allow.reload()
+		if f := feed.Load(); f != nil {
+			f.Reload()
+		}
+	})()
 	dead, err := openDeadLetters(s, log)
 	if err != nil {
 		return err
@@ -89,6 +93,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 	if err := w.openSources(); err != nil {
 		return err
 	}
+	feed.Store(w.feed)
 	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	w.registry.MustRegister(w.metrics.Collectors()...)
 	w.registry.MustRegister(w.emitter.Metrics()...)
@@ -131,11 +136,13 @@ type workerRun struct {
 	found    emitter.Accounting // what it found on disk at the start
 	final    emitter.Receipt    // of a one-shot run, at its end
 	known    *knownCandidates
-	state    *store.File // nil: none
+	state    *store.File     // nil: none
+	first    pipeline.Source // of the queue, what persons wait for; nil without one
 	sources  []pipeline.Source
-	csv      *pipeline.CSVSource   // one of the sources, when there is a file of seeds
+	csv      *pipeline.CSVSource   // one of the sources, when a file of seeds does not go through the queue
+	feed     *pipeline.CSVFeed     // one of the sources, when it does
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
-	queue    *pipeline.QueueSource // one of the sources, when there is a state file
+	queue    *pipeline.QueueSource // two of the sources, when there is a state file
 	registry *prometheus.Registry
 
 	health      *health.Watch
@@ -189,71 +196,6 @@ func (w *workerRun) openResolver(ctx context.Context) (*resolver.Resolver, error
 	}
 }
 
-func (w *workerRun) openSources() error {
-	s := w.settings
-	if s.ReadCSV {
-		source, err := w.csvSource()
-		if err != nil {
-			return err
-		}
-		if source != nil {
-			w.csv = source
-			w.sources = append(w.sources, source)
-		}
-	}
-	if err := w.openQueue(); err != nil {
-		return err
-	}
-	switch {
-	case s.Oneshot && len(w.sources) == 0:
-		return usagef("name one with --seeds or SEEDS_CSV", "mode oneshot needs a file of seeds, and %s does not exist", s.SeedsCSV)
-	case s.Oneshot:
-	case s.Kafka:
-		source, err := pipeline.NewKafkaSource(pipeline.KafkaSourceConfig{
-			Brokers: s.Brokers, Topic: s.InputTopic, Group: s.Group, FuzzSources: s.FuzzSources, RetryDelay: s.RetryDelay, Dial: s.Security.Dial,
-			DeadLetters: w.dead, Metrics: w.metrics, Log: w.log,
-		})
-		if err != nil {
-			return err
-		}
-		w.intake = source
-		w.sources = append(w.sources, source)
-	case w.queue == nil:
-		w.sources = append(w.sources, idle{})
-	}
-	return nil
-}
-
-// csvSource is the file of seeds; nil if it is the default one and does not
-// exist.
-func (w *workerRun) csvSource() (*pipeline.CSVSource, error) {
-	path := w.settings.SeedsCSV
-	if w.settings.sources["seeds"].kind == "default" {
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			w.log.Info("there is no file of seeds", "file", path)
-			return nil, nil
-		}
-	}
-	file, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	file.Close()
-	return &pipeline.CSVSource{
-		Name: path, Open: func() (io.ReadCloser, error) { return os.Open(path) },
-		Metrics: w.metrics, Log: w.log,
-	}, nil
-}
-
-// idle keeps a worker with neither Kafka nor a queue alive after its file of
-// seeds.
-type idle struct{}
-
-func (idle) Run(ctx context.Context, _ chan<- pipeline.Delivery) error {
-	<-ctx.Done()
-	return nil
-}
-
 func (w *workerRun) run(ctx context.Context) error {
 	s := w.settings
 	resolve, err := w.openResolver(ctx)
@@ -282,7 +224,7 @@ func (w *workerRun) run(ctx context.Context) error {
 			Resolver: resolve, Permute: w.permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
 			Observer: w.progress.Observer(),
 		},
-		Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
+		First: w.first, Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Watcher: watcher, Metrics: w.metrics, Log: w.log,
 	}
 	err = worker.Run(ctx)

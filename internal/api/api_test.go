@@ -157,7 +157,7 @@ func TestScanAndQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	w = do(h, "GET", "/api/v1/queue", "")
-	if w.Code != 200 || !strings.Contains(w.Body.String(), `"length":1,"waiting":1,"in_work":0,"limit":10,"accepted":1,"done":0,"stopped":0,"by_priority":{"person":1,"rescan":0},"oldest":"20`) {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"length":1,"waiting":1,"in_work":0,"limit":10,"accepted":1,"done":0,"stopped":0,"by_priority":{"file":0,"person":1,"rescan":0},"oldest":"20`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	described(t, "/api/v1/queue", "GET", w)
@@ -181,7 +181,7 @@ func TestFinishedScan(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, ended := make(chan pipeline.Delivery), make(chan error, 1)
-	go func() { ended <- queue.Run(t.Context(), out) }()
+	go func() { ended <- queue.Persons().Run(t.Context(), out) }()
 	d := <-out
 	d.Finished(pipeline.Summary{Generated: 5, Registered: 2})
 	d.Done(nil)

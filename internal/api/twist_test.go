@@ -33,7 +33,7 @@ func newRig(t *testing.T) *rig {
 	}, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- queue.Run(ctx, r.deliveries) }()
+	go func() { ended <- queue.Persons().Run(ctx, r.deliveries) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -54,11 +54,13 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := h.cfg.Queue.Stats()
+	waiting := map[string]int{}
+	for _, p := range pipeline.Priorities() {
+		waiting[p.String()] = s.ByPriority[p]
+	}
 	write(w, http.StatusOK, "application/json", queueState{
 		Length: s.Waiting() + s.InWork, Waiting: s.Waiting(), InWork: s.InWork, Limit: s.Limit, Accepted: s.Accepted, Done: s.Done, Stopped: s.Stopped,
-		ByPriority: map[string]int{
-			pipeline.ByPerson.String(): s.ByPriority[pipeline.ByPerson], pipeline.ByClock.String(): s.ByPriority[pipeline.ByClock],
-		}, Oldest: moment(s.Oldest),
+		ByPriority: waiting, Oldest: moment(s.Oldest),
 	})
 }
 
