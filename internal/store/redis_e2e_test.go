@@ -85,3 +85,14 @@ func TestRealRedisHistory(t *testing.T) {
 		again(t, "answered", func() bool { _, err := r.LastChange(t.Context()); return err == nil })
 	})
 }
+
+func TestRealWatch(t *testing.T) {
+	server := storetest.StartRedis(t)
+	var workers []*store.RedisWatch
+	for range 2 {
+		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+		defer r.Close()
+		workers = append(workers, r.Watch())
+	}
+	storetest.RunWatch(t, workers[0], workers[1])
+}
