@@ -33,8 +33,9 @@ type CSVFeedConfig struct {
 // those that it did not have before. It is a Source, but what it reads comes out
 // of the queue's.
 type CSVFeed struct {
-	cfg    CSVFeedConfig
-	reload chan struct{} // holds one token
+	cfg      CSVFeedConfig
+	reload   chan struct{}                                         // holds one token
+	unlisted func(ctx context.Context, keys []store.SeedKey) error // may be nil
 
 	mu      sync.Mutex
 	feeding map[store.SeedKey]bool // on their way into the queue, and not marked
@@ -43,6 +44,12 @@ type CSVFeed struct {
 // NewCSVFeed reads nothing before Run.
 func NewCSVFeed(cfg CSVFeedConfig) *CSVFeed {
 	return &CSVFeed{cfg: cfg, reload: make(chan struct{}, 1), feeding: map[store.SeedKey]bool{}}
+}
+
+// Unlisted says who is told of rows that are gone; where that is an error they are
+// told again. It must be called before Run.
+func (c *CSVFeed) Unlisted(tell func(ctx context.Context, keys []store.SeedKey) error) {
+	c.unlisted = tell
 }
 
 // Reload lets Run read the file again. It does not wait for that.
@@ -129,7 +136,7 @@ func (c *CSVFeed) read(ctx context.Context, again bool) error {
 	}
 	if err == nil && r.seeds > 0 {
 		if err = unchanged(file, before); err == nil {
-			r.gone, err = c.forget(r.reading)
+			r.gone, err = c.forget(ctx, r.reading)
 		}
 	}
 	c.cfg.Optional = false // it is there
@@ -271,10 +278,13 @@ func (c *CSVFeed) queueChunk(ctx context.Context, reading uint64, chunk []Submis
 }
 
 // forget forgets the rows that the reading did not have.
-func (c *CSVFeed) forget(reading uint64) (gone int, err error) {
+func (c *CSVFeed) forget(ctx context.Context, reading uint64) (gone int, err error) {
 	err = c.cfg.Rows.Gone(reading, func(keys []store.SeedKey) error {
 		gone += len(keys)
-		return nil
+		if c.unlisted == nil {
+			return nil
+		}
+		return c.unlisted(ctx, keys)
 	})
 	return gone, err
 }

@@ -29,6 +29,10 @@ type Metrics struct {
 	waiting                *prometheus.GaugeVec
 	oldest                 prometheus.Gauge
 	stopped                prometheus.Counter
+
+	watchedSeeds  prometheus.Gauge
+	rescans       *prometheus.CounterVec
+	watchFailures prometheus.Counter
 }
 
 // NewMetrics makes the counters; Collectors are what to register.
@@ -90,6 +94,15 @@ func NewMetrics() *Metrics {
 			Name: "typostream_queue_oldest_timestamp_seconds", Help: "When the seed that waits longest was accepted, in Unix seconds; 0 if none waits.",
 		}),
 	}
+	m.watchedSeeds = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "typostream_watched_seeds", Help: "Seeds on the schedule, in all workers that share it.",
+	})
+	m.rescans = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "typostream_rescans_total", Help: "Watched seeds put into the queue, by which of their names are asked about.",
+	}, []string{"names"})
+	m.watchFailures = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "typostream_watch_failures_total", Help: "Questions to the schedule that it could not answer.",
+	})
 	m.known = prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "typostream_candidates_suppressed_total", Help: "Candidates not published because they are known and have not changed.",
 	}, func() float64 { return float64(m.Suppressed()) })
@@ -105,7 +118,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.lag, m.owned, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes}
+	return []prometheus.Collector{m.messages, m.badRows, m.lag, m.owned, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes, m.watchedSeeds, m.rescans, m.watchFailures}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -216,4 +229,27 @@ func (m *Metrics) queue(s QueueStats) {
 		oldest = float64(s.Oldest.UnixMilli()) / 1000
 	}
 	m.oldest.Set(oldest)
+}
+
+func (m *Metrics) watched(seeds int) {
+	if m != nil {
+		m.watchedSeeds.Set(float64(seeds))
+	}
+}
+
+func (m *Metrics) rescanned(partly bool) {
+	if m == nil {
+		return
+	}
+	names := "all"
+	if partly {
+		names = "unknown"
+	}
+	m.rescans.WithLabelValues(names).Inc()
+}
+
+func (m *Metrics) watchFailed() {
+	if m != nil {
+		m.watchFailures.Inc()
+	}
 }

@@ -116,12 +116,14 @@ type queueRecord struct {
 	Source   string `json:"source"`
 	Origin   string `json:"origin,omitempty"` // "http" if there is none
 	Accepted int64  `json:"accepted"`         // Unix milliseconds
+
+	Only []string `json:"only,omitempty"`
 }
 
 func (s Submission) record(accepted time.Time) ([]byte, error) {
 	return json.Marshal(queueRecord{
 		Version: 1, Domain: s.Seed.FQDN, Brand: s.Seed.Brand, NameOnly: s.Seed.Recheck, Priority: s.Priority.String(), Source: s.Source,
-		Origin: s.Seed.Origin.String(), Accepted: accepted.UnixMilli(),
+		Origin: s.Seed.Origin.String(), Accepted: accepted.UnixMilli(), Only: s.Seed.Only,
 	})
 }
 
@@ -147,7 +149,7 @@ func parseQueued(item store.Queued) (*queueEntry, error) {
 		return nil, err
 	}
 	what.Source = r.Source
-	what.Seed.Origin = originOf(r.Origin)
+	what.Seed.Origin, what.Seed.Only = originOf(r.Origin), r.Only
 	for _, p := range Priorities() {
 		if r.Priority == p.String() {
 			what.Priority = p

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"sync"
+
+	"github.com/typostream/typostream/internal/store"
 )
 
 // Persons is the source of the seeds that somebody asked for. Submissions are
@@ -89,7 +91,7 @@ func (l *queueLine) offer() (*queueEntry, Delivery) {
 		}
 		l.offered = e
 		seed := e.what.Seed
-		seed.Scan = q.id(e.number)
+		seed.Scan, seed.Rescan = q.id(e.number), e.what.Priority == ByClock
 		if e.ctx == nil {
 			e.ctx, e.cancel = context.WithCancel(context.Background())
 		}
@@ -137,4 +139,29 @@ func (q *QueueSource) feed(submissions []Submission) (accepted int, room <-chan 
 		_, err = q.submit(submissions[:accepted])
 	}
 	return accepted, q.room, err
+}
+
+// holds reports whether a scan of the whole seed, or of some of its names, waits
+// or is in work.
+func (q *QueueSource) holds(domain, brand string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, partly := range []bool{false, true} {
+		key := queueKey{domain: domain, brand: brand, partly: partly}
+		if q.waiting[key] != nil || len(q.running[key]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rescanned are the seeds that wait or are in work because it was time.
+func (q *QueueSource) rescanned() []store.SeedKey {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	keys := make([]store.SeedKey, 0, len(q.rescans))
+	for e := range q.rescans {
+		keys = append(keys, store.KeyOf(e.what.Seed.FQDN, e.what.Seed.Brand))
+	}
+	return keys
 }

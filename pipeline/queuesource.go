@@ -43,14 +43,15 @@ type QueueSource struct {
 	order    []*queueEntry // by number; all that wait, and some that have left
 	finished *lru.Cache[uint64, ScanStatus]
 	stats    QueueStats
-	room     chan struct{} // closed, and another made, when an entry is done
+	rescans  map[*queueEntry]struct{} // those of entries with ByClock
+	room     chan struct{}            // closed, and another made, when an entry is done
 	stopped  bool
 }
 
 // queueKey is the same for seeds of which one scan is enough.
 type queueKey struct {
-	domain, brand string
-	nameOnly      bool
+	domain, brand    string
+	nameOnly, partly bool
 }
 
 type queueEntry struct {
@@ -65,7 +66,9 @@ type queueEntry struct {
 	stopped                bool
 }
 
-func (s Submission) key() queueKey { return queueKey{s.Seed.FQDN, s.Seed.Brand, s.Seed.Recheck} }
+func (s Submission) key() queueKey {
+	return queueKey{s.Seed.FQDN, s.Seed.Brand, s.Seed.Recheck, s.Seed.Only != nil}
+}
 
 // NewQueueSource begins with what an earlier process left.
 func NewQueueSource(cfg QueueConfig) (*QueueSource, error) {
@@ -74,7 +77,7 @@ func NewQueueSource(cfg QueueConfig) (*QueueSource, error) {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	q := &QueueSource{
-		cfg: cfg, prefix: fmt.Sprintf("queue-%d-", cfg.Store.Created().UnixMilli()), room: make(chan struct{}),
+		cfg: cfg, prefix: fmt.Sprintf("queue-%d-", cfg.Store.Created().UnixMilli()), room: make(chan struct{}), rescans: map[*queueEntry]struct{}{},
 		entries: map[uint64]*queueEntry{}, waiting: map[queueKey]*queueEntry{}, running: map[queueKey][]*queueEntry{}, finished: finished, stats: QueueStats{Limit: cfg.Limit},
 	}
 	q.persons = &queueLine{q: q, from: ByPerson, until: ByPerson + 1, changed: make(chan struct{}, 1)}
@@ -101,6 +104,9 @@ func (q *QueueSource) insert(e *queueEntry) {
 	q.waiting[e.what.key()] = e
 	q.lanes[e.what.Priority].add(e, false)
 	q.order = append(q.order, e)
+	if e.what.Priority == ByClock {
+		q.rescans[e] = struct{}{}
+	}
 	q.stats.Accepted++
 	q.stats.ByPriority[e.what.Priority]++
 }
@@ -142,6 +148,7 @@ func (q *QueueSource) submit(submissions []Submission) ([]QueuedScan, error) {
 		q.stats.ByPriority[e.what.Priority]--
 		e.lane.remove(e)
 		e.what = what
+		delete(q.rescans, e)
 		q.stats.ByPriority[what.Priority]++
 		q.lanes[what.Priority].add(e, false)
 	}

@@ -50,6 +50,7 @@ func (q *QueueSource) end(e *queueEntry, as ScanState) {
 		e.began = e.ended
 	}
 	delete(q.entries, e.number)
+	delete(q.rescans, e)
 	close(q.room)
 	q.room = make(chan struct{})
 	q.finished.Add(e.number, q.status(e))

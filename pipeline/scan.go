@@ -46,7 +46,12 @@ type Summary struct {
 	Suppressed int             // variants not published because they are known and have not changed
 	Changes    int             // of Candidates: new, changed or gone since a scan before
 	Receipt    emitter.Receipt // of every message, the seed's own and the inactive names' too
+
+	UnknownNames []string // the first maxUnknownNames of Unknown; of one seed, not summed
 }
+
+// maxUnknownNames bounds the names of a seed that are asked about again sooner.
+const maxUnknownNames = 256
 
 // Add sums the fields.
 func (s *Summary) Add(other Summary) {
@@ -99,7 +104,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 		s.Observer.Generated(seed, total)
 	}
 	var own []emitter.Message
-	if s.Emitter != nil && !seed.Recheck {
+	if s.Emitter != nil && !seed.Recheck && seed.Only == nil {
 		var err error
 		if own, err = seed.seedMessages(s.Topics, s.now()); err != nil {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
@@ -125,7 +130,9 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 	}
 	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
-	s.Dedup.end(context.WithoutCancel(ctx), visit, seed.Brand, summary, s.now())
+	if seed.Only == nil { // else it says nothing of the others
+		s.Dedup.end(context.WithoutCancel(ctx), visit, seed.Brand, summary, s.now())
+	}
 	s.Metrics.scanned(seed, summary)
 	return summary, nil
 }
@@ -164,6 +171,9 @@ func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, allow *fuz
 		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
 	}
 	permutations := permute(seed.Seed)
+	if seed.Only != nil {
+		return only(permutations, seed.Only, allow), len(seed.Only), 0
+	}
 	if allow.Len() == 0 {
 		return permutations.All(), permutations.Len(), 0
 	}
@@ -179,6 +189,22 @@ func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, allow *fuz
 			}
 		}
 	}, permutations.Len() - allowed, allowed
+}
+
+// only are those of the permutations that are among the names and not allowed,
+// each with all of its ways.
+func only(permutations *fuzzer.Permutations, names []string, allow *fuzzer.AllowList) iter.Seq[fuzzer.Variant] {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = !allow.Allows(name)
+	}
+	return func(yield func(fuzzer.Variant) bool) {
+		for v := range permutations.All() {
+			if wanted[v.FQDN] && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, owner func() resolver.Answer, v fuzzer.Variant, a resolver.Answer) error {
@@ -202,6 +228,9 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 		summary.Absent++
 	default:
 		summary.Unknown++
+		if len(summary.UnknownNames) < maxUnknownNames {
+			summary.UnknownNames = append(summary.UnknownNames, v.FQDN)
+		}
 	}
 	if s.Observer.Answered != nil {
 		s.Observer.Answered(Result{Seed: seed, Variant: v, Answer: a, Event: event})

@@ -81,6 +81,12 @@ type Seed struct {
 	// Of a re-check only: what its sender said of it.
 	SeedRegistrable string
 	Reasons         []string
+
+	// Rescan marks a seed that is looked at again because it is watched.
+	Rescan bool
+	// Only restricts a scan to these of the seed's look-alikes; nil is all. The
+	// seed's own record is not published again.
+	Only []string
 }
 
 // A Delivery is a seed and its acknowledgement, which travel together: the

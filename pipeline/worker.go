@@ -15,6 +15,7 @@ type Worker struct {
 	Scanner  *Scanner
 	First    Source   // its seeds go before all others'; may be nil
 	Sources  []Source // they take turns
+	Schedule *Watch   // told of each seed before it is acknowledged; may be nil
 	Parallel int      // seeds in work at once; at least 1
 
 	// DrainTimeout is how long seeds in work may go on after the context has
@@ -120,6 +121,7 @@ func (w *Worker) work(ctx context.Context, d Delivery) {
 		}
 		if err == nil {
 			w.report(d.Seed, summary)
+			w.Schedule.finished(ctx, d.Seed, summary)
 			w.Watcher.ended(d.Seed, summary, summary.answered())
 			if d.Finished != nil {
 				d.Finished(summary)

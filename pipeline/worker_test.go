@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -116,8 +117,8 @@ func TestScanPublishesWhatTheContractSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Summary{Generated: 4, Registered: 2, Absent: 1, Unknown: 1, Candidates: 2, Receipt: emitter.Receipt{Acked: 5}}
-	if summary != want {
+	want := Summary{Generated: 4, Registered: 2, Absent: 1, Unknown: 1, Candidates: 2, Receipt: emitter.Receipt{Acked: 5}, UnknownNames: []string{"bnk.com"}}
+	if !reflect.DeepEqual(summary, want) {
 		t.Errorf("summary %+v, want %+v", summary, want)
 	}
 	if generated != 4 || answered != 4 {
@@ -219,6 +220,28 @@ func TestScanLeavesOutAllowedNames(t *testing.T) {
 	}
 	if slices.Contains(sink.of(testTopics.Candidates), "ban.com") {
 		t.Error("an allowed name was published")
+	}
+}
+
+// A scan of some names gives the events that a scan of all would give of them,
+// and does not publish the seed again.
+func TestScanOfSomeNames(t *testing.T) {
+	sink, whole := &memory{}, &memory{}
+	seed := bank(t, FromCSV)
+	s := newScanner(t, testZone, whole)
+	if _, err := s.Scan(t.Context(), seed); err != nil {
+		t.Fatal(err)
+	}
+	s.Emitter = sink
+	seed.Only = []string{"ban.com", "bnk.com", "nobody.com"}
+	summary, err := s.Scan(t.Context(), seed)
+	if err != nil || summary.Generated != 2 || summary.Registered != 1 || !slices.Equal(summary.UnknownNames, []string{"bnk.com"}) {
+		t.Errorf("%+v, %v", summary, err)
+	}
+	if len(sink.messages) != 1 || !slices.ContainsFunc(whole.messages, func(m emitter.Message) bool {
+		return m.Topic == sink.messages[0].Topic && bytes.Equal(m.Value, sink.messages[0].Value)
+	}) {
+		t.Errorf("published %s", sink.messages)
 	}
 }
 

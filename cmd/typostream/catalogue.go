@@ -271,6 +271,15 @@ func workerOptions() []option {
 			usage: "seeds handed in over HTTP that may wait or be in work, `N`", set: count(1, 10_000_000, func(s *settings) *int { return &s.QueueMax }),
 		},
 		{
+			name: "rescan-interval", env: []string{"RESCAN_INTERVAL"}, value: "24h",
+			usage: "scan each seed again after this `TIME`; 0 for never", set: duration(0, 10*365*24*time.Hour, func(s *settings) *time.Duration { return &s.Rescan }),
+		},
+		{
+			name: "unknown-interval", env: []string{"UNKNOWN_INTERVAL"}, value: "15m",
+			usage: "ask about names without a sure answer again after this `TIME`, which doubles each time",
+			set:   duration(time.Millisecond, 10*365*24*time.Hour, func(s *settings) *time.Duration { return &s.AskUnknown }),
+		},
+		{
 			name: "shutdown-timeout", env: []string{"SHUTDOWN_TIMEOUT"}, value: "25s",
 			usage: "`TIME` that seeds in work have to finish after SIGTERM",
 			set:   duration(0, time.Hour, func(s *settings) *time.Duration { return &s.DrainTimeout }),

@@ -85,6 +85,8 @@ type settings struct {
 	OTLPEndpoint string
 	HTTPToken    emitter.Secret // none: anybody may use the API
 	QueueMax     int            // seeds that were submitted and are not done
+	Rescan       time.Duration  // between scans of a seed; 0: none by the clock
+	AskUnknown   time.Duration  // until unknown names are asked about again; doubles
 	DrainTimeout time.Duration
 	LogLevel     string
 	LogFormat    string

@@ -18,6 +18,7 @@ func (w *workerRun) openSources() error {
 	if err := w.openFile(); err != nil {
 		return err
 	}
+	w.openWatch()
 	switch {
 	case s.Oneshot && len(w.sources) == 0:
 		return usagef("name one with --seeds or SEEDS_CSV", "mode oneshot needs a file of seeds, and %s does not exist", s.SeedsCSV)
@@ -32,7 +33,7 @@ func (w *workerRun) openSources() error {
 		}
 		w.intake = source
 		w.sources = append(w.sources, source)
-	case w.queue == nil:
+	case w.queue == nil && w.watch == nil:
 		w.sources = append(w.sources, idle{})
 	}
 	return nil

@@ -44,6 +44,9 @@ func (w *workerRun) closeMemory() error {
 	if w.known != nil {
 		errs = append(errs, w.known.close())
 	}
+	if w.schedule != nil {
+		errs = append(errs, w.schedule.Close())
+	}
 	if w.state != nil {
 		errs = append(errs, w.state.Close())
 	}

@@ -143,6 +143,8 @@ type workerRun struct {
 	feed     *pipeline.CSVFeed     // one of the sources, when it does
 	intake   *pipeline.KafkaSource // one of the sources, when there is Kafka
 	queue    *pipeline.QueueSource // two of the sources, when there is a state file
+	watch    *pipeline.Watch       // one of the sources; nil: nothing is scanned by the clock
+	schedule *store.Redis          // of watch, when it is there
 	registry *prometheus.Registry
 
 	health      *health.Watch
@@ -224,7 +226,7 @@ func (w *workerRun) run(ctx context.Context) error {
 			Resolver: resolve, Permute: w.permute, Allow: w.allow.current, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
 			Observer: w.progress.Observer(),
 		},
-		First: w.first, Sources: w.sources, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
+		First: w.first, Sources: w.sources, Schedule: w.watch, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
 		Sent: sent, Watcher: watcher, Metrics: w.metrics, Log: w.log,
 	}
 	err = worker.Run(ctx)

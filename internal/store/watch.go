@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -22,7 +23,7 @@ type Watched struct {
 	Domain  string
 	Brand   string
 	Origin  string        // what gave the seed: csv, kafka, http
-	Last    time.Time     // when all its names were asked about last, to the millisecond like the others
+	Last    time.Time     // when all its names were asked about last
 	Next    time.Time     // when they are to be asked about again
 	Unknown []string      `json:",omitempty"` // names of which nothing was found out
 	Ask     time.Time     // when those are to be asked about again; zero: not before Next
@@ -83,6 +84,16 @@ func (w *Watch) Put(_ context.Context, seed Watched, known bool) error {
 // Claim returns at most limit seeds that are due at now, those that have waited
 // longest first; no other gets them before until.
 func (w *Watch) Claim(_ context.Context, now, until time.Time, limit int) (due []Watched, err error) {
+	first := int64(math.MaxInt64)
+	err = w.view(func(tx *bbolt.Tx) error {
+		if k, _ := tx.Bucket(watchDue).Cursor().First(); len(k) == 24 {
+			first = int64(binary.BigEndian.Uint64(k))
+		}
+		return nil
+	})
+	if err != nil || first > now.UnixMilli() { // mostly, and then nothing is written
+		return nil, err
+	}
 	err = w.update(func(tx *bbolt.Tx) error {
 		due = nil
 		c := tx.Bucket(watchDue).Cursor()
@@ -104,6 +115,9 @@ func (w *Watch) Claim(_ context.Context, now, until time.Time, limit int) (due [
 // Hold makes claims last until then. What is due later anyway, and what is not
 // watched, it leaves alone.
 func (w *Watch) Hold(_ context.Context, until time.Time, keys ...SeedKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	return w.update(func(tx *bbolt.Tx) error {
 		for _, k := range keys {
 			if v, ok := watchOf(tx, k); ok && v.At < until.UnixMilli() {
