@@ -31,6 +31,9 @@ type KafkaSourceConfig struct {
 	// CommitInterval is the longest time between an acknowledgement and its
 	// commit. Default 200 ms.
 	CommitInterval time.Duration
+	// SessionTimeout is how long the group waits for a sign of life before it
+	// gives the partitions to others; a tenth of it is between two. Default 30 s.
+	SessionTimeout time.Duration
 	// DeadLetters takes the messages that cannot be used.
 	DeadLetters *emitter.DeadLetters
 	Metrics     *Metrics
@@ -39,6 +42,7 @@ type KafkaSourceConfig struct {
 
 const (
 	defaultRetryDelay     = 5 * time.Second
+	defaultSession        = 30 * time.Second
 	defaultCommitInterval = 200 * time.Millisecond
 	// maxOpenOffsets bounds the records of a partition that wait for their
 	// commit behind one that takes long.
@@ -99,6 +103,9 @@ func NewKafkaSource(cfg KafkaSourceConfig) (*KafkaSource, error) {
 	if cfg.RetryDelay <= 0 {
 		cfg.RetryDelay = defaultRetryDelay
 	}
+	if cfg.SessionTimeout <= 0 {
+		cfg.SessionTimeout = defaultSession
+	}
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = defaultCommitInterval
 	}
@@ -139,6 +146,7 @@ func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: s.cfg.Group, Brokers: s.cfg.Brokers, Topics: []string{s.cfg.Topic},
 		StartOffset: kafka.FirstOffset, WatchPartitionChanges: true, JoinGroupBackoff: s.cfg.RetryDelay,
+		SessionTimeout: s.cfg.SessionTimeout, HeartbeatInterval: s.cfg.SessionTimeout / 10,
 		Dialer: s.dialer,
 	})
 	if err != nil {

@@ -36,7 +36,7 @@ type broker struct {
 
 func newBroker(t *testing.T, partitions int32) *broker {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, testTopic))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.SeedTopics(partitions, testTopic))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +94,11 @@ type running struct {
 
 func (b *broker) run(t *testing.T) *running {
 	t.Helper()
+	return b.runSession(t, 0)
+}
+
+func (b *broker) runSession(t *testing.T, session time.Duration) *running {
+	t.Helper()
 	dir := t.TempDir()
 	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -103,7 +108,7 @@ func (b *broker) run(t *testing.T) *running {
 	meter := NewMetrics()
 	source, err := NewKafkaSource(KafkaSourceConfig{
 		Brokers: b.addrs, Topic: testTopic, Group: testGroup, RetryDelay: 50 * time.Millisecond,
-		CommitInterval: 10 * time.Millisecond, DeadLetters: dead, Metrics: meter, Log: slog.New(slog.DiscardHandler),
+		CommitInterval: 10 * time.Millisecond, SessionTimeout: session, DeadLetters: dead, Metrics: meter, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -293,6 +298,43 @@ func TestKafkaSourceRebalance(t *testing.T) {
 	eventually(t, "both partitions committed", func() bool { return b.committed(0) == 1 && b.committed(1) == 1 })
 	first.stop()
 	second.stop()
+}
+
+// A seed that takes several times the session's time-out does not cost its member
+// the partition: signs of life go on, nobody else gets the seed, and its offset is
+// committed at its end.
+func TestKafkaSourceLivesThroughALongSeed(t *testing.T) {
+	b := newBroker(t, 1)
+	var beats, joins atomic.Int32
+	for key, count := range map[int16]*atomic.Int32{kmsg.Heartbeat.Int16(): &beats, kmsg.JoinGroup.Int16(): &joins} {
+		b.cluster.ControlKey(key, func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.cluster.KeepControl()
+			count.Add(1)
+			return nil, nil, false
+		})
+	}
+	b.produce(0, submission("long.com"), submission("next.com"))
+	r := b.runSession(t, 3*time.Second)
+	long := r.next()
+	r.next().Done(nil)
+	before, joined := beats.Load(), joins.Load()
+	eventually(t, "three sessions' worth of heartbeats", func() bool { return beats.Load() >= before+30 })
+	select {
+	case d := <-r.out:
+		t.Errorf("%s was delivered again", d.Seed.FQDN)
+	case <-long.Context.Done():
+		t.Error("the seed was taken away")
+	default:
+	}
+	if n := joins.Load(); n != joined {
+		t.Errorf("%d joins of the group, want %d", n, joined)
+	}
+	if got := b.committed(0); got > 0 {
+		t.Errorf("offset %d committed, with offset 0 in work", got)
+	}
+	long.Done(nil)
+	eventually(t, "both committed", func() bool { return b.committed(0) == 2 })
+	r.stop()
 }
 
 // A partition whose leader answers with errors, or not at all, is tried until

@@ -130,7 +130,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 	}
 	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
-	if seed.Only == nil { // else it says nothing of the others
+	if seed.Only == nil {
 		s.Dedup.end(context.WithoutCancel(ctx), visit, seed.Brand, summary, s.now())
 	}
 	s.Metrics.scanned(seed, summary)
