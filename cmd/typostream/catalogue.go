@@ -227,6 +227,10 @@ func workerOptions() []option {
 			usage: "`MODE`: continuous, or oneshot to end after the file of seeds", set: setMode,
 		},
 		{
+			name: "sources", env: []string{"SOURCES"}, value: "csv,kafka,http",
+			usage: "where seeds are taken from, `SOURCE,...` of csv, kafka and http", set: setSources,
+		},
+		{
 			name: "seeds", env: []string{"SEEDS_CSV"}, value: defaultSeedsCSV,
 			usage: "`FILE` of seeds read at start, lines or CSV; the default need not exist", set: text(func(s *settings) *string { return &s.SeedsCSV }),
 		},

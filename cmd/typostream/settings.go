@@ -78,6 +78,7 @@ type settings struct {
 
 	Oneshot      bool
 	ReadCSV      bool
+	Sources      sourceSet
 	Track        pipeline.Tracking
 	FuzzSources  []string
 	Parallel     int // seeds in work at once

@@ -40,7 +40,7 @@ func TestWrongValues(t *testing.T) {
 		"spool-max-bytes": "1TB", "health-error-rate": "101%", "health-ack-p99": "-1s", "health-dead-letters": "-1", "health-memory": "much",
 		"emit-rate": "-1", "emit-burst": "many", "replay-rate": "-1", "dlq-topic": "a b", "dlq-max-bytes": "1KiB",
 		"redis-port": "0", "dedup-ttl": "-1", "emit": "some",
-		"http-addr": "8080", "queue-max": "0", "rescan-interval": "-1s", "unknown-interval": "0", "shutdown-timeout": "-1s", "otlp-endpoint": "localhost:4318", "log-level": "loud", "log-format": "xml",
+		"http-addr": "8080", "queue-max": "0", "sources": "carrier pigeon", "rescan-interval": "-1s", "unknown-interval": "0", "shutdown-timeout": "-1s", "otlp-endpoint": "localhost:4318", "log-level": "loud", "log-format": "xml",
 	}
 	// Any text is right for these, or a stage judges it.
 	free := []string{
@@ -86,7 +86,7 @@ func TestSources(t *testing.T) {
 		"spool-max-bytes": "2GiB", "health-error-rate": "7%", "health-ack-p99": "7s", "health-dead-letters": "7", "health-memory": "7%", "alert-webhook-url": "https://x/y",
 		"emit-rate": "7", "emit-burst": "8", "replay-rate": "0", "dlq-max-bytes": "1MiB",
 		"redis-port": "7000", "dedup-ttl": "60", "emit": "all",
-		"http-addr": ":1", "queue-max": "7", "rescan-interval": "2s", "unknown-interval": "2s", "shutdown-timeout": "2s", "otlp-endpoint": "http://x:4318", "log-level": "debug", "log-format": "text",
+		"http-addr": ":1", "queue-max": "7", "sources": "csv", "rescan-interval": "2s", "unknown-interval": "2s", "shutdown-timeout": "2s", "otlp-endpoint": "http://x:4318", "log-level": "debug", "log-format": "text",
 	}
 	for _, o := range workerCatalogue() {
 		value, ok := other[o.name]

@@ -9,6 +9,27 @@ import (
 	"github.com/typostream/typostream/pipeline"
 )
 
+// sourceSet says where seeds are taken from.
+type sourceSet struct{ csv, kafka, http bool }
+
+func setSources(s *settings, value string, _ source) error {
+	var set sourceSet
+	for _, name := range splitList(value) {
+		switch name {
+		case "csv":
+			set.csv = true
+		case "kafka":
+			set.kafka = true
+		case "http":
+			set.http = true
+		default:
+			return errors.New("must be some of csv, kafka, http")
+		}
+	}
+	s.Sources = set
+	return nil
+}
+
 // openSources opens where seeds come from.
 func (w *workerRun) openSources() error {
 	s := w.settings
@@ -23,7 +44,7 @@ func (w *workerRun) openSources() error {
 	case s.Oneshot && len(w.sources) == 0:
 		return usagef("name one with --seeds or SEEDS_CSV", "mode oneshot needs a file of seeds, and %s does not exist", s.SeedsCSV)
 	case s.Oneshot:
-	case s.Kafka:
+	case s.Kafka && s.Sources.kafka:
 		source, err := pipeline.NewKafkaSource(pipeline.KafkaSourceConfig{
 			Brokers: s.Brokers, Topic: s.InputTopic, Group: s.Group, FuzzSources: s.FuzzSources, RetryDelay: s.RetryDelay, Dial: s.Security.Dial,
 			DeadLetters: w.dead, Metrics: w.metrics, Log: w.log,
@@ -43,7 +64,7 @@ func (w *workerRun) openSources() error {
 // one, else directly.
 func (w *workerRun) openFile() error {
 	s := w.settings
-	if s.SeedsCSV == "" || w.queue == nil && !s.ReadCSV {
+	if !s.Sources.csv || s.SeedsCSV == "" || w.queue == nil && !s.ReadCSV {
 		return nil
 	}
 	exists, err := w.seedsExist()

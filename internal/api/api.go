@@ -35,6 +35,7 @@ type Queue interface {
 // Config is what a Handler is made of.
 type Config struct {
 	Queue    Queue // nil: every submission is refused with 503
+	Closed   bool  // submissions are refused with 503 though there is a queue
 	Progress *Progress
 	// Names returns what a scan of the seed asks about, and how many they are.
 	Names   func(pipeline.Seed) (iter.Seq[string], int)

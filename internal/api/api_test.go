@@ -197,6 +197,8 @@ func TestRefusals(t *testing.T) {
 	full, _ := newHandler(t, 1)
 	do(full, "POST", "/api/submit", `{"domain":"first.com"}`)
 	none := New(Config{Log: slog.New(slog.DiscardHandler)})
+	open, _ := newSource(t, 10)
+	closed := New(Config{Queue: open, Closed: true, Progress: NewProgress(), Log: slog.New(slog.DiscardHandler)})
 	queue, file := newSource(t, 1)
 	file.Close()
 	broken := New(Config{Queue: queue, Log: slog.New(slog.DiscardHandler)})
@@ -214,6 +216,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"full", full, "POST", "/api/submit", nil, 429, refusedFull},
 		{"no queue", none, "POST", "/api/submit", nil, 503, refusedUnavailable},
+		{"no source", closed, "POST", "/api/submit", nil, 503, refusedUnavailable},
 		{"no queue, state", none, "GET", "/api/v1/queue", nil, 503, refusedUnavailable},
 		{"no queue, scan", none, "GET", "/api/v1/scans/queue-1-1", nil, 503, refusedUnavailable},
 		{"no disk", broken, "POST", "/api/submit", nil, 503, refusedUnavailable},

@@ -134,6 +134,10 @@ func (h *Handler) enqueue(w http.ResponseWriter, r *http.Request, submissions []
 		h.unavailable(w, r, noQueue)
 		return nil, false
 	}
+	if h.cfg.Closed {
+		h.unavailable(w, r, "this worker takes no seeds over HTTP")
+		return nil, false
+	}
 	scans, err := h.cfg.Queue.Submit(submissions)
 	switch {
 	case err == nil:
