@@ -12,6 +12,7 @@ import (
 
 	"github.com/typostream/typostream/internal/api"
 	"github.com/typostream/typostream/internal/store"
+	"github.com/typostream/typostream/internal/whereabouts"
 	"github.com/typostream/typostream/pipeline"
 )
 
@@ -24,6 +25,7 @@ const rawTopic = "raw.hosts"
 type knownCandidates struct {
 	dedup   *pipeline.Dedup
 	history api.History           // nil where nothing outlives the process
+	find    whereabouts.Find      // likewise
 	sweep   func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
 	store   io.Closer             // nil where there is nothing to close
 }
@@ -44,13 +46,13 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 		return &knownCandidates{}, nil
 	case s.RedisHost != "":
 		r := store.NewRedis(redisConfig(s))
-		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), history: r, store: r}, nil
+		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), history: r, find: r.Find, store: r}, nil
 	case file == nil:
 		return inMemory(s, metrics, log)
 	}
 	bolt := file.Published(s.DedupTTL)
 	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
-	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, sweep: sweep}, nil
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, find: bolt.Find, sweep: sweep}, nil
 }
 
 func redisConfig(s *settings) store.RedisConfig {

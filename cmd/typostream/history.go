@@ -34,7 +34,7 @@ func historyOptions(asJSON *bool) []option {
 	return join([]option{
 		outputDirOption("out"),
 		{name: "json", value: "false", toggle: true, usage: "print a JSON object a line", set: toggle(func(*settings) *bool { return asJSON })},
-	}, dedupOptions())
+	}, dedupOptions(), httpClientOptions())
 }
 
 func reportCommand(t *terminal) *cli.Command {
@@ -129,7 +129,7 @@ func openHistory(s *settings) (h history, done func(), err error) {
 	file, err := store.OpenRead(statePath(s))
 	switch {
 	case errors.Is(err, store.ErrInUse):
-		return nil, nil, hinted(fmt.Errorf("%s: a running worker has it", statePath(s)), "ask that worker over HTTP, or stop it")
+		return workerOf(s), func() {}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, hinted(fmt.Errorf("%s: no worker has remembered anything there", statePath(s)), "name the worker's directory with --output-dir or --state-dir, or its Redis with --redis-host")
 	case err != nil:

@@ -75,6 +75,7 @@ func setupScript(env *testscript.Env) error {
 //	put NAME PATH FILE [TOKEN]    the same with PUT
 //	http NAME PATH [REGEXP]      get PATH from a worker of start, or of NAME@N at its Nth address, and print status and body; again until REGEXP matches
 //	stream NAME PATH REGEXP      read from a worker of start until a line matches; it stays open until the script ends
+//	address NAME                 the address of a worker of start goes to $HTTP_ADDR
 //	vector DOMAIN json|list      print a vector of testdata/dnstwist as dnstwist would, and write its lists to words and suffixes
 //	fill FILE BYTES TEXT         write a file of that size, TEXT again and again
 //	field FILE NAME              print that field of each line of JSON objects
@@ -107,6 +108,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"post":      cmdPost,
 	"put":       cmdPut,
 	"stream":    cmdStream,
+	"address":   cmdAddress,
 	"vector":    cmdVector,
 	"fill":      cmdFill,
 	"field":     cmdField,

@@ -81,3 +81,8 @@ func cmdStream(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Fatalf("no line matches %s: %v", wanted, lines.Err())
 }
+
+func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "address NAME")
+	ts.Setenv("HTTP_ADDR", addressOf(ts, args[0]))
+}

@@ -88,7 +88,9 @@ func (w *workerRun) names(seed pipeline.Seed) (iter.Seq[string], int) {
 
 // openAPI makes what answers below /api/.
 func (w *workerRun) openAPI() *api.Handler {
-	cfg := api.Config{Closed: !w.settings.Sources.http, Progress: w.progress, Names: w.names, Log: w.log}
+	cfg := api.Config{
+		Closed: !w.settings.Sources.http, Progress: w.progress, Names: w.names, OutputDir: w.settings.OutputDir, Find: w.known.find, Log: w.log,
+	}
 	if w.queue != nil { // an interface of a nil pointer would not be nil
 		cfg.Queue = w.queue
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/typostream/typostream/internal/whereabouts"
 	"github.com/typostream/typostream/pipeline"
 )
 
@@ -38,8 +39,12 @@ type Config struct {
 	Closed   bool  // submissions are refused with 503 though there is a queue
 	Progress *Progress
 	// Names returns what a scan of the seed asks about, and how many they are.
-	Names   func(pipeline.Seed) (iter.Seq[string], int)
-	History History // nil: what asks for it is answered with 503
+	Names func(pipeline.Seed) (iter.Seq[string], int)
+	// OutputDir is where events are looked for besides Find, which searches what was
+	// published; nil for nowhere.
+	OutputDir string
+	Find      whereabouts.Find
+	History   History // nil: what asks for it is answered with 503
 	// Token returns what a client must send as bearer token, and is asked for each
 	// request; nil: none is wanted. On an error, or of an empty token, every
 	// request is refused.
@@ -54,6 +59,7 @@ type Handler struct {
 	guard      http.Handler
 	refused    *prometheus.CounterVec
 	streams    atomic.Int64
+	searching  chan struct{}   // holds a token of the one who looks for events
 	stopped    context.Context // ends with Stop, and streams with it
 	endStreams context.CancelFunc
 }
@@ -96,6 +102,8 @@ func (h *Handler) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", serve: h.scan},
 		{method: http.MethodDelete, path: "/api/v1/scans/{id}", serve: h.stopScan},
 		{method: http.MethodGet, path: "/api/v1/seeds", serve: h.seeds},
+		{method: http.MethodGet, path: "/api/v1/seeds/{seed}", serve: h.seed},
+		{method: http.MethodGet, path: "/api/v1/deliveries", serve: h.deliveries},
 		{method: http.MethodGet, path: "/api/v1/candidates", serve: h.candidates},
 		{method: http.MethodGet, path: "/api/v1/candidates.jsonl", serve: h.exportLines},
 		{method: http.MethodGet, path: "/api/v1/candidates.csv", serve: h.exportCSV},
@@ -107,7 +115,7 @@ func (h *Handler) routes() []route {
 
 // New makes a Handler; Metrics are what to register.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), searching: make(chan struct{}, 1), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "typostream_http_refused_total", Help: "Requests to the HTTP API that were refused, by reason.",
 	}, []string{"reason"})}
 	byPath := map[string][]route{}

@@ -129,7 +129,7 @@ func seedsAfter(ctx context.Context, from History, after, brand string, limit in
 			more = more || !twice
 			return
 		}
-		found = slices.Insert(found, at, seedState{seed, r.Brand, moment(r.Baseline), moment(r.LastScan), r.Registered})
+		found = slices.Insert(found, at, seedStateOf(seed, r))
 		if len(found) > limit {
 			found, more = found[:limit], true
 		}

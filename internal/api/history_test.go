@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -310,4 +311,22 @@ func FuzzQuery(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDeliveries(t *testing.T) {
+	r, bolt := newHistoryRig(t)
+	r.cfg.OutputDir, r.cfg.Find = t.TempDir(), bolt.Find
+	letter := `{"schema_version":"v1","failure_type":"kafka_send_error","error":"[10] too large","raw_value":"","topic":"t","code":10,"attempts":1,"ts":1760601600000,"raw_base64":"eyJjYW5vbmljYWxfZnFkbiI6IjBhLmNvbSJ9"}` + "\n"
+	if err := os.WriteFile(filepath.Join(r.cfg.OutputDir, "dead_letters.jsonl"), []byte(letter), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(t, "GET", "/api/v1/deliveries?q=0A.com&q=nothing.com", "", 200, `"state":"acked","name":"0a.com","id":"id","seed":"a.com","time":"2026-01-31T08:00:00Z"`,
+		`"state":"dead_lettered","name":"0a.com"`, `{"query":"nothing.com","state":"not_found"}`, `"incomplete":false`)
+	for _, query := range []string{"", "?q=acme", "?q=" + strings.Repeat("&q=a.com", maxQueries+1)} {
+		r.wants(t, "GET", "/api/v1/deliveries"+query, "", 400, `"status":400`)
+	}
+	r.cfg.Find = func(context.Context, store.Query, func(string, store.Entry)) error { return errors.New("no disk") }
+	r.wants(t, "GET", "/api/v1/deliveries?q=a.com", "", 503)
+	r.wants(t, "GET", "/api/v1/seeds/a.com", "", 200, `"cse_id":"A"`)
+	r.wants(t, "GET", "/api/v1/seeds/nothing.com", "", 404)
 }

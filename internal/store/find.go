@@ -90,6 +90,26 @@ func findFrom(c *bbolt.Cursor, from []byte, q Query, yield func(seed string, e E
 	return nil
 }
 
+// Find yields what the file holds of a name or event, for whichever seed.
+func (b *Bolt) Find(ctx context.Context, q Query, yield func(seed string, e Entry)) error {
+	for from := []byte{}; from != nil; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.view(func(tx *bbolt.Tx) error {
+			if bucket := tx.Bucket(published); bucket != nil {
+				from = findFrom(bucket.Cursor(), from, q, yield)
+			} else {
+				from = nil
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Find yields what the server holds of a name or event, for whichever seed. It
 // makes it go through all its keys; what is written meanwhile may come twice, or
 // not at all.
