@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/internal/whereabouts"
 	"github.com/typostream/typostream/pipeline"
 )
@@ -45,6 +46,9 @@ type Config struct {
 	OutputDir string
 	Find      whereabouts.Find
 	History   History // nil: what asks for it is answered with 503
+	// Emit makes messages durable, as emitter.Kafka's EmitEach; nil: there is no
+	// Kafka, and dead letters cannot be sent again.
+	Emit func(context.Context, ...emitter.Message) ([]emitter.Fate, error)
 	// Token returns what a client must send as bearer token, and is asked for each
 	// request; nil: none is wanted. On an error, or of an empty token, every
 	// request is refused.
@@ -104,6 +108,11 @@ func (h *Handler) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/seeds", serve: h.seeds},
 		{method: http.MethodGet, path: "/api/v1/seeds/{seed}", serve: h.seed},
 		{method: http.MethodGet, path: "/api/v1/deliveries", serve: h.deliveries},
+		{method: http.MethodGet, path: "/api/v1/dead-letters", serve: h.letters},
+		{method: http.MethodGet, path: "/api/v1/dead-letters/{id}", serve: h.letter},
+		{method: http.MethodDelete, path: "/api/v1/dead-letters/{id}", serve: h.removeLetter},
+		{method: http.MethodPost, path: "/api/v1/dead-letters/replay", serve: h.replayLetters},
+		{method: http.MethodPost, path: "/api/v1/dead-letters/purge", serve: h.purgeLetters},
 		{method: http.MethodGet, path: "/api/v1/candidates", serve: h.candidates},
 		{method: http.MethodGet, path: "/api/v1/candidates.jsonl", serve: h.exportLines},
 		{method: http.MethodGet, path: "/api/v1/candidates.csv", serve: h.exportCSV},

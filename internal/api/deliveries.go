@@ -30,13 +30,10 @@ func (h *Handler) deliveries(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, "q: "+err.Error())
 		return
 	}
-	// One at a time: each reads the files whole.
-	select {
-	case h.searching <- struct{}{}:
-		defer func() { <-h.searching }()
-	case <-r.Context().Done():
+	if !h.searches(r) {
 		return
 	}
+	defer func() { <-h.searching }()
 	_, err = q.Files(h.cfg.OutputDir)
 	if err == nil && h.cfg.Find != nil {
 		err = q.Store(r.Context(), h.cfg.Find)
@@ -47,6 +44,17 @@ func (h *Handler) deliveries(w http.ResponseWriter, r *http.Request) {
 	}
 	found, _ := q.Result()
 	write(w, http.StatusOK, "application/json", deliveryList{found, q.Silent})
+}
+
+// searches waits until nobody else reads the files whole; false if the client
+// does not.
+func (h *Handler) searches(r *http.Request) bool {
+	select {
+	case h.searching <- struct{}{}:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
 }
 
 // seed is what is remembered of one.

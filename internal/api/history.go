@@ -224,9 +224,9 @@ func (h *Handler) wrong(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if r.Context().Err() == nil {
-		h.cfg.Log.Error("the history cannot be read", "path", r.URL.Path, "cause", err)
+		h.cfg.Log.Error("what was asked for over HTTP cannot be read", "path", r.URL.Path, "cause", err)
 	}
-	h.unavailable(w, r, "the history cannot be read")
+	h.unavailable(w, r, "what was asked for cannot be read")
 }
 
 func (h *Handler) seeds(w http.ResponseWriter, r *http.Request) {

@@ -141,7 +141,7 @@ func TestNoHistory(t *testing.T) {
 	}
 	r.cfg.History = &journal{broken: errors.New("no disk")}
 	for _, path := range paths {
-		r.wants(t, "GET", path, "", 503, "the history cannot be read")
+		r.wants(t, "GET", path, "", 503, "what was asked for cannot be read")
 	}
 }
 
