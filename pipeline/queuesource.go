@@ -64,6 +64,7 @@ type queueEntry struct {
 	ctx                    context.Context // of its deliveries; made at the first
 	cancel                 context.CancelFunc
 	stopped                bool
+	early                  bool // settled after it was handed out, and before take heard of that
 }
 
 func (s Submission) key() queueKey {
@@ -231,7 +232,9 @@ func (q *QueueSource) take(e *queueEntry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lanes[e.what.Priority].taken(e.lane)
-	if e.state == ScanWaiting {
+	if e.early {
+		e.early = false
+	} else if e.state == ScanWaiting {
 		q.leave(e)
 		e.state, e.began = ScanRunning, time.Now()
 		q.running[e.what.key()] = append(q.running[e.what.key()], e)
@@ -265,6 +268,7 @@ func (q *QueueSource) settle(e *queueEntry, failure error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.measure()
+	e.early = e.state == ScanWaiting // the worker was quicker than take
 	switch e.state {
 	case ScanStopped: // between offer and take
 		return false

@@ -280,6 +280,34 @@ func TestQueueRun(t *testing.T) {
 	}
 }
 
+// A worker may give a seed back before the queue has noted that it was handed out.
+func TestQueueGivenBackAtOnce(t *testing.T) {
+	f := newQueue(t, 10)
+	f.submit(t, handedIn(t, "bank.com", "A"))
+	for range 2 {
+		e, delivery := f.persons.offer()
+		if e == nil {
+			t.Fatal("it is not offered")
+		}
+		f.persons.deliveries.Add(1)
+		delivery.Done(errors.New("no resolver answers"))
+		f.take(e)
+		if s := f.Stats(); s.Waiting() != 1 || s.InWork != 0 || s.Accepted != 1 {
+			t.Errorf("given back: %+v", s)
+		}
+	}
+	e, delivery := f.persons.offer()
+	f.persons.deliveries.Add(1)
+	delivery.Done(nil)
+	f.take(e)
+	if s := f.Stats(); s.Waiting() != 0 || s.InWork != 0 || s.Done != 1 {
+		t.Errorf("done: %+v", s)
+	}
+	if e, _ := f.persons.offer(); e != nil {
+		t.Error("it is offered again")
+	}
+}
+
 // Feed leaves persons a tenth of the room, and goes on when there is some.
 func TestQueueFeedWaitsForRoom(t *testing.T) {
 	f := newQueue(t, 10)
