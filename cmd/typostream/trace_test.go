@@ -6,8 +6,27 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
+
+// lockedText is a text that several goroutines write to.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 // A collector that takes a connection and never answers does not keep the
 // process from ending: what is left of the spans is given up, and said.
@@ -19,8 +38,8 @@ func TestCollectorHangs(t *testing.T) {
 		<-r.Context().Done() // the client has gone
 	}))
 	defer server.Close()
-	var log strings.Builder
-	tracer, closeTracer, err := openTracer(&settings{OTLPEndpoint: server.URL}, slog.New(slog.NewTextHandler(&log, nil)))
+	log := &lockedText{} // what is given up late is told late
+	tracer, closeTracer, err := openTracer(&settings{OTLPEndpoint: server.URL}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
