@@ -94,6 +94,9 @@ func (w *workerRun) openAPI() *api.Handler {
 	if w.queue != nil { // an interface of a nil pointer would not be nil
 		cfg.Queue = w.queue
 	}
+	if w.watch != nil {
+		cfg.Watched = w.watch
+	}
 	if w.kafka != nil {
 		cfg.Emit = w.kafka.EmitEach
 	}

@@ -46,6 +46,7 @@ type Config struct {
 	OutputDir string
 	Find      whereabouts.Find
 	History   History // nil: what asks for it is answered with 503
+	Watched   Watched // likewise
 	// Emit makes messages durable, as emitter.Kafka's EmitEach; nil: there is no
 	// Kafka, and dead letters cannot be sent again.
 	Emit func(context.Context, ...emitter.Message) ([]emitter.Fate, error)
@@ -107,6 +108,8 @@ func (h *Handler) routes() []route {
 		{method: http.MethodDelete, path: "/api/v1/scans/{id}", serve: h.stopScan},
 		{method: http.MethodGet, path: "/api/v1/seeds", serve: h.seeds},
 		{method: http.MethodGet, path: "/api/v1/seeds/{seed}", serve: h.seed},
+		{method: http.MethodGet, path: "/api/v1/watched", serve: h.watched},
+		{method: http.MethodDelete, path: "/api/v1/watched/{seed}", serve: h.unwatch},
 		{method: http.MethodGet, path: "/api/v1/deliveries", serve: h.deliveries},
 		{method: http.MethodGet, path: "/api/v1/dead-letters", serve: h.letters},
 		{method: http.MethodGet, path: "/api/v1/dead-letters/{id}", serve: h.letter},
