@@ -184,7 +184,15 @@ func makeTargets(t *testing.T) map[string]bool {
 	return targets
 }
 
-func TestREADME(t *testing.T) {
+// The commands of the documents do what stands below them.
+func TestConsole(t *testing.T) {
+	for _, document := range []string{"README.md", "docs/MIGRATION.md"} {
+		t.Run(document, func(t *testing.T) { runBlocks(t, consoleBlocks(t, readDocument(t, document))) })
+	}
+}
+
+func runBlocks(t *testing.T, blocks [][]step) {
+	t.Helper()
 	dns, kafka := startDNS(t), startKafka(t)
 	c := &console{
 		dir: t.TempDir(), env: environment(
@@ -193,7 +201,7 @@ func TestREADME(t *testing.T) {
 			"KAFKA_SEND_BACKOFF=10ms"), // patience is not what is tested
 	}
 	ran := 0
-	for _, block := range consoleBlocks(t, readDocument(t, "README.md")) {
+	for _, block := range blocks {
 		for i, s := range block {
 			if notRun(t, s) {
 				continue
@@ -227,7 +235,8 @@ func TestREADMEIsShort(t *testing.T) {
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, document := range []string{
-		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/OPERATIONS.md", "testdata/README.md",
+		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/MIGRATION.md", "docs/OPERATIONS.md",
+		"docs/SECURITY.md", "docs/CONTRIBUTING.md", "testdata/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(readDocument(t, document), -1) {
 			target := filepath.Join(root, filepath.Dir(document), m[1])
