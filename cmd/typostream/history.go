@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,7 +122,7 @@ func (t *terminal) eachSeed(s *settings, arguments []string, f func(history, str
 
 func openHistory(s *settings) (h history, done func(), err error) {
 	if s.RedisHost != "" {
-		r := store.NewRedis(store.RedisConfig{Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read, TTL: s.DedupTTL})
+		r := store.NewRedis(redisConfig(s))
 		return r, func() { _ = r.Close() }, nil
 	}
 	file, err := store.OpenRead(statePath(s))

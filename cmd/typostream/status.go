@@ -3,13 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"path/filepath"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -103,7 +100,7 @@ func (t *terminal) traceStore(ctx context.Context, s *settings, q *whereabouts.I
 // finder searches what the worker of these settings remembers in, until done.
 func finder(s *settings) (find whereabouts.Find, done func()) {
 	if s.RedisHost != "" {
-		r := store.NewRedis(store.RedisConfig{Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read, TTL: s.DedupTTL})
+		r := store.NewRedis(redisConfig(s))
 		return r.Find, func() { _ = r.Close() }
 	}
 	return func(ctx context.Context, q store.Query, yield func(string, store.Entry)) error {
@@ -117,18 +114,10 @@ func statePath(s *settings) string {
 }
 
 func (t *terminal) printSightings(found []whereabouts.Sighting, asJSON bool) error {
-	out := t.output()
 	if asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		for _, f := range found {
-			if err := encoder.Encode(f); err != nil {
-				return err
-			}
-		}
-		return nil
+		return writeLines(t, found)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(t.output(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STATE\tNAME\tSEED\tTIME\tWHERE")
 	for _, f := range found {
 		at := "-"

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"net"
-	"strconv"
-
 	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/pipeline"
 )
@@ -20,7 +17,7 @@ func (w *workerRun) openWatch() {
 	}
 	switch {
 	case s.RedisHost != "":
-		r := store.NewRedis(store.RedisConfig{Addr: net.JoinHostPort(s.RedisHost, strconv.Itoa(s.RedisPort)), Password: s.RedisPassword.Read})
+		r := store.NewRedis(redisConfig(s))
 		w.schedule, cfg.Store = r, r.Watch()
 	case w.state != nil:
 		cfg.Store = w.state.Watch()

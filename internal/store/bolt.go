@@ -36,51 +36,46 @@ func key(seed, name string) []byte { return []byte(seed + "\x00" + name) }
 // known has only its name.
 func (b *Bolt) Known(_ context.Context, seed string, names []string) ([]Entry, error) {
 	entries := make([]Entry, len(names))
-	err := guard(func() error {
-		return b.db.View(func(tx *bbolt.Tx) error {
-			bucket := tx.Bucket(published)
-			for i, name := range names {
-				entries[i] = Entry{Name: name}
-				if v, ok := b.valid(bucket.Get(key(seed, name))); ok {
-					entries[i] = v.entry(name)
-				}
+	err := b.view(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(published)
+		for i, name := range names {
+			entries[i] = Entry{Name: name}
+			if e, ok := b.valid(name, bucket.Get(key(seed, name))); ok {
+				entries[i] = e
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	return entries, nil
 }
 
-// valid decodes a value; one that is missing, too old or unreadable is not.
-func (b *Bolt) valid(raw []byte) (v value, ok bool) {
+// valid decodes what is kept of a name; what is missing, too old or unreadable is
+// not.
+func (b *Bolt) valid(name string, raw []byte) (e Entry, ok bool) {
+	var v value
 	if raw == nil || json.Unmarshal(raw, &v) != nil {
-		return value{}, false
+		return Entry{}, false
 	}
-	return v, time.Now().Before(v.entry("").expires(b.ttl))
+	e = v.entry(name)
+	return e, time.Now().Before(e.expires(b.ttl))
 }
 
 // Remember keeps the entries, in place of what was known of their names, and
 // writes to the journal what has changed, whose IDs are not heeded. All is on
 // disk when it returns nil.
 func (b *Bolt) Remember(_ context.Context, seed string, entries []Entry, changed ...Change) error {
-	err := guard(func() error {
-		return b.db.Batch(func(tx *bbolt.Tx) error {
-			bucket := tx.Bucket(published)
-			for _, e := range entries {
-				if err := putJSON(bucket, key(seed, e.Name), e.value()); err != nil {
-					return err
-				}
+	return b.update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(published)
+		for _, e := range entries {
+			if err := putJSON(bucket, key(seed, e.Name), e.value()); err != nil {
+				return err
 			}
-			return appendChanges(tx.Bucket(changes), changed)
-		})
+		}
+		return appendChanges(tx.Bucket(changes), changed)
 	})
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
 }
 
 // Sweep removes what is older than the ttl and returns how many entries that
@@ -116,7 +111,7 @@ func (b *Bolt) expired(tx *bbolt.Tx, from []byte) (old [][]byte, next []byte) {
 			return old, append([]byte{}, k...)
 		}
 		left--
-		if _, ok := b.valid(raw); !ok {
+		if _, ok := b.valid("", raw); !ok {
 			old = append(old, append([]byte{}, k...))
 		}
 	}
@@ -127,7 +122,7 @@ func (b *Bolt) expired(tx *bbolt.Tx, from []byte) (old [][]byte, next []byte) {
 func (b *Bolt) forget(tx *bbolt.Tx, keys [][]byte) error {
 	bucket := tx.Bucket(published)
 	for _, k := range keys {
-		if _, ok := b.valid(bucket.Get(k)); ok {
+		if _, ok := b.valid("", bucket.Get(k)); ok {
 			continue // published again in the meantime
 		}
 		if err := bucket.Delete(k); err != nil {

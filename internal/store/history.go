@@ -106,7 +106,7 @@ func (b *Bolt) Candidates(_ context.Context, seed, after string, limit int) (fou
 			if after != "" && bytes.Equal(k, from) {
 				continue
 			}
-			v, ok := b.valid(raw)
+			e, ok := b.valid(string(k[len(prefix):]), raw)
 			if !ok {
 				continue
 			}
@@ -114,7 +114,7 @@ func (b *Bolt) Candidates(_ context.Context, seed, after string, limit int) (fou
 				more = true
 				return nil
 			}
-			found = append(found, v.entry(string(k[len(prefix):])))
+			found = append(found, e)
 		}
 		return nil
 	})
@@ -138,13 +138,7 @@ func (b *Bolt) Seed(_ context.Context, seed string) (record SeedRecord, err erro
 
 // Scanned keeps it. It is on disk when it returns nil.
 func (b *Bolt) Scanned(_ context.Context, seed string, record SeedRecord) error {
-	err := guard(func() error {
-		return b.db.Batch(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(seeds), []byte(seed), record) })
-	})
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
+	return b.update(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(seeds), []byte(seed), record) })
 }
 
 // Seeds yields every seed of which a scan was complete, in the order of their
@@ -168,6 +162,14 @@ func (b *Bolt) Seeds(_ context.Context, yield func(seed string, record SeedRecor
 
 func (b *Bolt) view(f func(*bbolt.Tx) error) error {
 	if err := guard(func() error { return b.db.View(f) }); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// update shares an fsync with others that write at the same time.
+func (b *Bolt) update(f func(*bbolt.Tx) error) error {
+	if err := guard(func() error { return b.db.Batch(f) }); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
