@@ -44,9 +44,11 @@ func TestSocketsAreRenewedWithoutLoss(t *testing.T) {
 		s := &simulated{trip: always(3 * time.Millisecond)}
 		r := simulate(s, Config{Types: []Type{TypeA}})
 		defer r.Close()
-		unknown, _ := measure(t, r, 160_000, nil) // more than 50,000 for each of three
+		// More than the sockets carry before they are worn: which of them carries
+		// how much is left to chance, a batch at a time.
+		unknown, _ := measure(t, r, socketsPerFlow*(renewAfter+maxBatch), nil)
 		f := r.all[0].link.Load().flow
-		if n := r.all[0].meter.renewed.Load(); unknown > 0 || n < 3 {
+		if n := r.all[0].meter.renewed.Load(); unknown > 0 || n < 1 {
 			t.Errorf("%d unknown, %d sockets renewed", unknown, n)
 		}
 		if len(f.sockets) != socketsPerFlow || len(f.retired) > 0 {
