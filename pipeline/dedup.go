@@ -9,7 +9,6 @@ import (
 
 	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/internal/store"
-	"github.com/typostream/typostream/resolver"
 )
 
 // Store remembers what was found of each seed. An error of it costs repeats:
@@ -77,9 +76,10 @@ type publication struct {
 	keep store.Entry // what to remember
 }
 
-// entryOf is what is remembered of a candidate.
-func (s Seed) entryOf(name string, a resolver.Answer, now time.Time) store.Entry {
-	return store.Entry{Name: name, ID: emitter.EventID(s.FQDN, name, s.Scan), Published: now, Records: store.Records{NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME}}
+// entry is what is remembered of a candidate.
+func (r *Result) entry() store.Entry {
+	s, name, a := r.Seed, r.Variant.FQDN, &r.Answer
+	return store.Entry{Name: name, ID: emitter.EventID(s.FQDN, name, s.Scan), Published: r.at, Records: store.Records{NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME}}
 }
 
 // namesOf are the names of what is remembered, in their order.

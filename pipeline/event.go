@@ -133,10 +133,11 @@ func (s sighting) describe(d *emitter.Detail) {
 
 // messages are what the topics get of one look-alike: nothing of one that is
 // absent or unknown, unless it was there before or absent ones are tracked.
-func (s Seed) messages(topics Topics, track Tracking, event func() *emitter.Event, seen sighting, v fuzzer.Variant, a resolver.Answer, now time.Time) ([]emitter.Message, error) {
+func (r *Result) messages(topics Topics, track Tracking, seen sighting) ([]emitter.Message, error) {
 	var messages []emitter.Message
+	s, v, a := r.Seed, &r.Variant, &r.Answer
 	if a.State == resolver.Registered || seen.change == changeGone {
-		e := *event()
+		e := *r.Event()
 		seen.describe(&e.Detail)
 		value, err := emitter.Encode(&e)
 		if err != nil {
@@ -150,9 +151,9 @@ func (s Seed) messages(topics Topics, track Tracking, event func() *emitter.Even
 		return messages, nil
 	}
 	inactive := emitter.Inactive{
-		SchemaVersion: "v1", Registrable: event().Registrable, CanonicalFQDN: v.FQDN, Brand: s.Brand,
-		SeedRegistrable: event().SeedRegistrable, Status: "unregistered", Fuzzer: v.Algorithm.String(),
-		TS: now.UnixMilli(), Reasons: s.reasons("dnstwist:unregistered:", v.Passes),
+		SchemaVersion: "v1", Registrable: r.Event().Registrable, CanonicalFQDN: v.FQDN, Brand: s.Brand,
+		SeedRegistrable: r.Event().SeedRegistrable, Status: "unregistered", Fuzzer: v.Algorithm.String(),
+		TS: r.at.UnixMilli(), Reasons: s.reasons("dnstwist:unregistered:", v.Passes),
 	}
 	value, err := emitter.Encode(&inactive)
 	if err != nil {

@@ -24,16 +24,28 @@ type Emitter interface {
 // function may be nil.
 type Observer struct {
 	Generated func(Seed, int) // how many names will be asked about, at most
-	Answered  func(Result)
+	Answered  func(*Result)   // must not keep it
 }
 
-// Result is one name, what was found out, and its event, which is made when it
-// is asked for: most names do not exist, and nobody wants to see them.
+// Result is one name and what was found out.
 type Result struct {
-	Seed    Seed
+	Seed    *Seed
 	Variant fuzzer.Variant
 	Answer  resolver.Answer
-	Event   func() *emitter.Event
+
+	at    time.Time
+	own   resolver.Answer // of the brand itself, if the name is registered
+	event *emitter.Event
+}
+
+// Event is the result as an event. It is made when it is first asked for: most
+// names do not exist, and nobody wants to see them.
+func (r *Result) Event() *emitter.Event {
+	if r.event == nil {
+		e := r.Seed.event(r.Variant, r.Answer, r.own, r.at)
+		r.event = &e
+	}
+	return r.event
 }
 
 // Summary is what became of one seed: Generated = Registered + Absent +
@@ -117,9 +129,17 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 	}
 	owner, forget := s.owner(publisher.ctx, seed)
 	defer forget()
+	spare := &Result{} // most results are not published: they take turns with one
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
 		func(v fuzzer.Variant, a resolver.Answer) error {
-			return s.answered(&summary, publisher, seed, owner, v, a)
+			*spare = Result{Seed: &seed, Variant: v, Answer: a, at: s.now()}
+			if a.State == resolver.Registered {
+				spare.own = owner()
+			}
+			if s.answered(&summary, publisher, spare) {
+				spare = &Result{}
+			}
+			return nil
 		})
 	published, emitErr := publisher.close()
 	summary.Receipt, summary.Candidates, summary.Suppressed, summary.Changes = published.receipt, published.candidates, published.suppressed, published.changes
@@ -207,20 +227,10 @@ func only(permutations *fuzzer.Permutations, names []string, allow *fuzzer.Allow
 	}
 }
 
-func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, owner func() resolver.Answer, v fuzzer.Variant, a resolver.Answer) error {
-	now := s.now()
-	var own resolver.Answer
-	if a.State == resolver.Registered {
-		own = owner()
-	}
-	var made *emitter.Event
-	event := func() *emitter.Event {
-		if made == nil {
-			e := seed.event(v, a, own, now)
-			made = &e
-		}
-		return made
-	}
+// answered counts r, shows it and publishes what there is to publish, which
+// keeps it.
+func (s *Scanner) answered(summary *Summary, publisher *publisher, r *Result) (kept bool) {
+	seed, a, name := r.Seed, &r.Answer, r.Variant.FQDN
 	switch a.State {
 	case resolver.Registered:
 		summary.Registered++
@@ -229,15 +239,15 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	default:
 		summary.Unknown++
 		if len(summary.UnknownNames) < maxUnknownNames {
-			summary.UnknownNames = append(summary.UnknownNames, v.FQDN)
+			summary.UnknownNames = append(summary.UnknownNames, name)
 		}
 	}
 	if s.Observer.Answered != nil {
-		s.Observer.Answered(Result{Seed: seed, Variant: v, Answer: a, Event: event})
+		s.Observer.Answered(r)
 	}
 	// dnstwist's profile asks about the seed too, whose record is out already.
-	if s.Emitter == nil || v.FQDN == seed.FQDN && !seed.Recheck {
-		return nil
+	if s.Emitter == nil || name == seed.FQDN && !seed.Recheck {
+		return false
 	}
 	what := publication{
 		candidate: a.State == resolver.Registered, brand: seed.Brand, unanswered: a.Incomplete,
@@ -246,17 +256,17 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, seed Seed, ow
 	switch {
 	case what.candidate && seed.Recheck: // who asks about one name wants to hear of it
 	case what.candidate:
-		what.entry = seed.entryOf(v.FQDN, a, now)
-	case a.State == resolver.Absent && publisher.visit.missed(v.FQDN):
-		what.absent, what.entry = true, seed.entryOf(v.FQDN, a, now)
+		what.entry = r.entry()
+	case a.State == resolver.Absent && publisher.visit.missed(name):
+		what.absent, what.entry = true, r.entry()
 	case !what.tracked:
-		return nil
+		return false
 	}
 	what.messages = func(seen sighting) ([]emitter.Message, error) {
-		return seed.messages(s.Topics, s.Track, event, seen, v, a, now)
+		return r.messages(s.Topics, s.Track, seen)
 	}
 	publisher.publish(what)
-	return nil
+	return true
 }
 
 func (s *Scanner) now() time.Time {

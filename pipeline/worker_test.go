@@ -112,7 +112,7 @@ func TestScanPublishesWhatTheContractSays(t *testing.T) {
 	sink := &memory{}
 	s := newScanner(t, testZone, sink)
 	var generated, answered int
-	s.Observer = Observer{Generated: func(_ Seed, n int) { generated = n }, Answered: func(Result) { answered++ }}
+	s.Observer = Observer{Generated: func(_ Seed, n int) { generated = n }, Answered: func(*Result) { answered++ }}
 	summary, err := s.Scan(t.Context(), bank(t, FromKafka))
 	if err != nil {
 		t.Fatal(err)

@@ -23,13 +23,17 @@ const (
 	bytesPerEntry = 512
 )
 
-// Ways in which a look-up in the cache ends.
+// lookup is how a look-up in the cache ended.
+type lookup int
+
 const (
-	cacheHit    = "hit"    // the answer was there
-	cacheCut    = "cut"    // a name above is absent, so nothing below it exists (RFC 8020)
-	cacheJoined = "joined" // the same question was being asked for somebody else
-	cacheMiss   = "miss"
+	cacheHit    lookup = iota // the answer was there
+	cacheCut                  // a name above is absent, so nothing below it exists (RFC 8020)
+	cacheJoined               // the same question was being asked for somebody else
+	cacheMiss
 )
+
+var lookupNames = [...]string{cacheHit: "hit", cacheCut: "cut", cacheJoined: "joined", cacheMiss: "miss"}
 
 // cache keeps answers until their TTL is over, and lets callers who ask for the
 // same name at the same time share one look-up. It is bounded by entries and by
@@ -43,15 +47,18 @@ type cache struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	recent  entry // head of the ring: next was used last, prev longest ago
+	recent  entry // head of the ring of what is kept: next was used last, prev longest ago
+	kept    int   // in the ring
 	bytes   int
-	flights map[string]*flight
 }
 
-// entry is one answer kept. Most names are absent, and of those only the name
-// of the server is kept.
+// entry is a look-up under way or an answer kept. Most names are absent, and of
+// those only the name of the server is kept.
 type entry struct {
-	name       string
+	name   string
+	flying bool    // under way: nothing else but joined is valid
+	joined *flight // nil until somebody joins
+
 	answer     *Answer // nil: absent, by NXDOMAIN
 	server     string
 	until      time.Duration
@@ -59,9 +66,9 @@ type entry struct {
 	prev, next *entry
 }
 
-// flight is a look-up under way; answer and err are set when done is closed.
+// flight is what others wait for; answer and err are set when done is closed.
 type flight struct {
-	done   chan struct{} // nil until somebody joins
+	done   chan struct{}
 	answer Answer
 	err    error
 }
@@ -70,7 +77,7 @@ type flight struct {
 func newCache(entries int, clock func() time.Duration, f *findings) *cache {
 	c := &cache{
 		clock: clock, findings: f, maxEntries: entries, maxBytes: entries * bytesPerEntry,
-		entries: map[string]*entry{}, flights: map[string]*flight{},
+		entries: map[string]*entry{},
 	}
 	c.recent.prev, c.recent.next = &c.recent, &c.recent
 	return c
@@ -83,22 +90,23 @@ func newCache(entries int, clock func() time.Duration, f *findings) *cache {
 func (c *cache) resolve(ctx context.Context, name string, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
 	for {
 		c.mu.Lock()
-		if a, way, ok := c.get(name); ok {
-			c.mu.Unlock()
-			c.findings.cached(way)
-			return a, nil
-		}
-		f := c.flights[name]
-		if f == nil {
-			f = &flight{}
-			c.flights[name] = f
+		e := c.entries[name]
+		if e == nil || !e.flying {
+			if a, way, ok := c.get(e, name); ok {
+				c.mu.Unlock()
+				c.findings.cached(way)
+				return a, nil
+			}
+			e = &entry{name: name, flying: true}
+			c.entries[name] = e
 			c.mu.Unlock()
 			c.findings.cached(cacheMiss)
-			return c.fly(ctx, name, f, find)
+			return c.fly(ctx, e, find)
 		}
-		if f.done == nil {
-			f.done = make(chan struct{})
+		if e.joined == nil {
+			e.joined = &flight{done: make(chan struct{})}
 		}
+		f := e.joined
 		c.mu.Unlock()
 		select {
 		case <-f.done:
@@ -115,25 +123,28 @@ func (c *cache) resolve(ctx context.Context, name string, find func(context.Cont
 	}
 }
 
-func (c *cache) fly(ctx context.Context, name string, f *flight, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
-	var keep time.Duration
-	f.answer, keep, f.err = find(ctx)
+// fly looks up what e is about and keeps it, if it can be kept.
+func (c *cache) fly(ctx context.Context, e *entry, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
+	a, keep, err := find(ctx)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.flights, name)
-	if f.err == nil {
-		c.put(name, &f.answer, keep)
+	f := e.joined
+	e.flying, e.joined = false, nil
+	if err != nil || !c.keep(e, &a, keep) {
+		delete(c.entries, e.name)
 	}
-	if f.done == nil {
-		return f.answer, f.err
+	c.mu.Unlock()
+	if f == nil {
+		return a, err
 	}
+	f.answer, f.err = a, err
 	close(f.done)
-	return f.answer.clone(), f.err
+	return a.clone(), err
 }
 
-// get returns what is kept of name, and how it is known. The caller holds mu.
-func (c *cache) get(name string) (Answer, string, bool) {
-	if e := c.fresh(name); e != nil {
+// get returns what is kept of name, whose entry is e, and how it is known. The
+// caller holds mu.
+func (c *cache) get(e *entry, name string) (Answer, lookup, bool) {
+	if c.fresh(e) {
 		c.use(e)
 		if e.answer == nil {
 			return absent(name, e.server), cacheHit, true
@@ -144,12 +155,12 @@ func (c *cache) get(name string) (Answer, string, bool) {
 	// get that wrong for names without records (empty non-terminals), so only
 	// what a registry says is taken at its word.
 	for _, above, ok := strings.Cut(name, "."); ok && above != ""; _, above, ok = strings.Cut(above, ".") {
-		if e := c.fresh(above); e != nil && e.answer == nil && atRegistry(above) {
+		if e := c.entries[above]; c.fresh(e) && e.answer == nil && atRegistry(above) {
 			c.use(e)
 			return absent(name, e.server), cacheCut, true
 		}
 	}
-	return Answer{}, "", false
+	return Answer{}, cacheMiss, false
 }
 
 // atRegistry reports whether a registry answers for the existence of name: it
@@ -163,18 +174,22 @@ func absent(name, server string) Answer {
 	return Answer{Name: name, State: Absent, RCode: rcodeName(dns.RcodeNameError), Reason: ReasonNXDomain, Server: server}
 }
 
-func (c *cache) fresh(name string) *entry {
-	e := c.entries[name]
-	if e != nil && e.until <= c.clock() {
-		c.remove(e)
-		return nil
+// fresh reports whether e holds an answer whose time is not over.
+func (c *cache) fresh(e *entry) bool {
+	if e == nil || e.flying {
+		return false
 	}
-	return e
+	if e.until <= c.clock() {
+		c.remove(e)
+		return false
+	}
+	return true
 }
 
-// put keeps a for so long; what is unknown is not kept. The caller holds mu.
-func (c *cache) put(name string, a *Answer, keep time.Duration) {
-	e := &entry{name: name, server: a.Server, bytes: entryBytes + len(name) + len(a.Server)}
+// keep puts a into e for so long; what is unknown is not kept. The caller holds
+// mu.
+func (c *cache) keep(e *entry, a *Answer, keep time.Duration) bool {
+	e.server, e.bytes = a.Server, entryBytes+len(e.name)+len(a.Server)
 	switch {
 	case a.State == Registered:
 		kept := a.clone()
@@ -183,21 +198,19 @@ func (c *cache) put(name string, a *Answer, keep time.Duration) {
 	case a.State == Absent && a.Reason == ReasonNXDomain:
 		keep = min(keep, maxKeepNegative)
 	default:
-		return
+		return false
 	}
 	if keep <= 0 || e.bytes > c.maxBytes {
-		return
+		return false
 	}
 	e.until = c.clock() + keep
-	if old := c.entries[name]; old != nil {
-		c.remove(old)
-	}
-	c.entries[name] = e
+	c.kept++
 	c.bytes += e.bytes
 	c.link(e)
-	for len(c.entries) > c.maxEntries || c.bytes > c.maxBytes {
+	for c.kept > c.maxEntries || c.bytes > c.maxBytes {
 		c.remove(c.recent.prev)
 	}
+	return true
 }
 
 func (c *cache) link(e *entry) {
@@ -213,6 +226,7 @@ func (c *cache) use(e *entry) {
 func (c *cache) remove(e *entry) {
 	e.prev.next, e.next.prev = e.next, e.prev
 	delete(c.entries, e.name)
+	c.kept--
 	c.bytes -= e.bytes
 }
 

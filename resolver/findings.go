@@ -14,6 +14,8 @@ const (
 type findings struct {
 	cache, probes, parent *prometheus.CounterVec
 	wildcards, disputed   prometheus.Counter
+
+	lookups [len(lookupNames)]prometheus.Counter // of cache: there is one for every name
 }
 
 func newFindings() *findings {
@@ -31,7 +33,7 @@ func newFindings() *findings {
 		disputed:  counter("disputed_names_total", "Registered names that another nameserver says do not exist."),
 	}
 	for vec, values := range map[*prometheus.CounterVec][]string{
-		f.cache:  {cacheHit, cacheCut, cacheJoined, cacheMiss},
+		f.cache:  lookupNames[:],
 		f.probes: {probeNone, probeWildcard, probeUnknown},
 		f.parent: {parentDelegated, parentAbsent, parentUnsettled, parentDeclined},
 	} {
@@ -39,10 +41,13 @@ func newFindings() *findings {
 			vec.WithLabelValues(value)
 		}
 	}
+	for i, name := range lookupNames {
+		f.lookups[i] = f.cache.WithLabelValues(name)
+	}
 	return f
 }
 
-func (f *findings) cached(result string) { f.cache.WithLabelValues(result).Inc() }
+func (f *findings) cached(l lookup)      { f.lookups[l].Inc() }
 func (f *findings) probed(result string) { f.probes.WithLabelValues(result).Inc() }
 func (f *findings) asked(result string)  { f.parent.WithLabelValues(result).Inc() }
 

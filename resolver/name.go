@@ -21,7 +21,7 @@ func canonicalName(name string) (string, bool) {
 	if len(name) > maxName {
 		return "", false
 	}
-	label := 0
+	label, upper := 0, false
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c == '.':
@@ -30,7 +30,9 @@ func canonicalName(name string) (string, bool) {
 			}
 			label = 0
 			continue
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		case 'A' <= c && c <= 'Z':
+			upper = true
 		default:
 			return "", false
 		}
@@ -38,5 +40,8 @@ func canonicalName(name string) (string, bool) {
 			return "", false
 		}
 	}
-	return strings.ToLower(name) + ".", label > 0
+	if upper {
+		name = strings.ToLower(name)
+	}
+	return name + ".", label > 0
 }

@@ -18,7 +18,7 @@ import (
 // resultWriter prints the results of a scan in one format: add is called for
 // each result that is shown, in any order, end once.
 type resultWriter interface {
-	add(pipeline.Result) error
+	add(*pipeline.Result) error
 	end() error
 }
 
@@ -42,7 +42,7 @@ func newResultWriter(w *promptWriter, format string, all bool) resultWriter {
 // eventLines prints whole events as they come.
 type eventLines struct{ w *promptWriter }
 
-func (e *eventLines) add(r pipeline.Result) error {
+func (e *eventLines) add(r *pipeline.Result) error {
 	line, err := emitter.Encode(r.Event())
 	if err != nil {
 		return err
@@ -57,11 +57,11 @@ func (e *eventLines) end() error { return e.w.Flush() }
 type collector struct {
 	w     *promptWriter
 	all   bool
-	print func(*bufio.Writer, []dnstwist.Row) error
-	rows  []dnstwist.Row
+	print func(*bufio.Writer, []*dnstwist.Row) error
+	rows  []*dnstwist.Row
 }
 
-func (c *collector) add(r pipeline.Result) error {
+func (c *collector) add(r *pipeline.Result) error {
 	c.rows = append(c.rows, dnstwist.RowOf(r, c.all))
 	return nil
 }
@@ -79,7 +79,7 @@ func (c *collector) end() error {
 }
 
 // printTable is for people: names in their own script, records in a column.
-func printTable(w *bufio.Writer, rows []dnstwist.Row) error {
+func printTable(w *bufio.Writer, rows []*dnstwist.Row) error {
 	fuzzers, domains := 0, 0
 	for i := range rows {
 		rows[i].Domain = readable(rows[i].Domain)
@@ -108,7 +108,7 @@ func printTable(w *bufio.Writer, rows []dnstwist.Row) error {
 
 // records are the addresses, then the servers by kind; of a name that is not
 // registered, its state.
-func records(r dnstwist.Row) string {
+func records(r *dnstwist.Row) string {
 	if r.State != "registered" {
 		return r.State
 	}

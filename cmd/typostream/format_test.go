@@ -5,44 +5,37 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
 )
 
-func result(t *testing.T, seed, name string, algorithm fuzzer.Algorithm, answer resolver.Answer) pipeline.Result {
+func result(t *testing.T, seed, name string, algorithm fuzzer.Algorithm, answer resolver.Answer) *pipeline.Result {
 	t.Helper()
 	parsed, err := fuzzer.ParseSeed(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer.Name = name
-	r := pipeline.Result{
-		Seed: pipeline.Seed{Seed: parsed}, Answer: answer,
+	return &pipeline.Result{
+		Seed: &pipeline.Seed{Seed: parsed}, Answer: answer,
 		Variant: fuzzer.Variant{FQDN: name, Algorithm: algorithm},
 	}
-	r.Event = func() *emitter.Event { return &emitter.Event{CanonicalFQDN: name} }
-	return r
 }
 
 // TestFormats adds the same results to every format, in an order that is not
 // the one in which they are printed.
 func TestFormats(t *testing.T) {
-	results := []pipeline.Result{
+	results := []*pipeline.Result{
 		result(t, "münchen.de", "xn--mnchn-kva6q.de", fuzzer.Omission, resolver.Answer{State: resolver.Registered, A: []string{"192.0.2.9"}}),
 		result(t, "acme.com", "acmex.com", fuzzer.Addition, resolver.Answer{State: resolver.Unknown}),
 		result(t, "acme.com", "acmes.com", fuzzer.Addition, resolver.Answer{
-			State: resolver.Registered, NS: []string{"a.example", "b.example"}, A: []string{"192.0.2.1", "192.0.2.2"},
-			AAAA: []string{"2001:db8::1"}, MX: []string{"mx,1.example"},
+			State: resolver.Registered, NS: []string{"a.sedoparking.com", "b.example"}, A: []string{"192.0.2.1", "192.0.2.2"},
+			AAAA: []string{"2001:db8::1"}, MX: []string{"mx,1.example"}, Wildcard: true, Disputed: "192.0.2.53:53",
 		}),
-		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered}),
+		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered, NullMX: true}),
 		result(t, "acme.com", "acmea.com", fuzzer.Addition, resolver.Answer{State: resolver.Absent}),
 	}
-	marked := emitter.Event{Detail: emitter.Detail{Wildcard: true, Disputed: "192.0.2.53:53", Tags: []string{"parked", "special_address"}}}
-	results[2].Event = func() *emitter.Event { return &marked }
-	mailless := emitter.Event{Detail: emitter.Detail{Tags: []string{"null_mx"}}}
-	results[3].Event = func() *emitter.Event { return &mailless }
 	tests := []struct {
 		format string
 		all    bool
@@ -51,21 +44,21 @@ func TestFormats(t *testing.T) {
 		{"list", false, "acmea.com\nacmes.com\nacmex.com\nacm.com\nxn--mnchn-kva6q.de\n"},
 		{"csv", false, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags
 addition,acmea.com,,,,,absent,
-addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.example,registered,disputed;parked;special_address;wildcard
+addition,acmes.com,192.0.2.1,2001:db8::1,"mx,1.example",a.sedoparking.com,registered,disputed;parked;special_address;wildcard
 addition,acmex.com,,,,,unknown,
 omission,acm.com,,,,,registered,null_mx
-omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,special_address
 `},
 		{"csv", true, `fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags
 addition,acmea.com,,,,,absent,
-addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.example;b.example,registered,disputed;parked;special_address;wildcard
+addition,acmes.com,192.0.2.1;192.0.2.2,2001:db8::1,"mx,1.example",a.sedoparking.com;b.example,registered,disputed;parked;special_address;wildcard
 addition,acmex.com,,,,,unknown,
 omission,acm.com,,,,,registered,null_mx
-omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,
+omission,xn--mnchn-kva6q.de,192.0.2.9,,,,registered,special_address
 `},
 		{"table", true, `acme.com
 addition  acmea.com   absent
-addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.example;b.example MX:mx,1.example [disputed parked wildcard]
+addition  acmes.com   192.0.2.1;192.0.2.2 2001:db8::1 NS:a.sedoparking.com;b.example MX:mx,1.example [disputed parked wildcard]
 addition  acmex.com   unknown
 omission  acm.com     - [null_mx]
 

@@ -276,7 +276,7 @@ func (r *scanRun) generated(seed pipeline.Seed, names int) {
 	r.estimates[seed.Scan] = names
 }
 
-func (r *scanRun) answered(result pipeline.Result) {
+func (r *scanRun) answered(result *pipeline.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.progress.asked++

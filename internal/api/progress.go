@@ -35,7 +35,7 @@ type progress struct {
 	total, answered, registered int
 	begun                       bool
 	url                         string // as it was handed in
-	rows                        []dnstwist.Row
+	rows                        []*dnstwist.Row
 	dropped                     int  // rows beyond maxRows
 	released                    bool // the rows, for those of other scans
 }
@@ -73,12 +73,12 @@ func (p *Progress) generated(seed pipeline.Seed, total int) {
 	*s = progress{total: total, begun: true, url: s.url}
 }
 
-func (p *Progress) answered(r pipeline.Result) {
+func (p *Progress) answered(r *pipeline.Result) {
 	if r.Seed.Origin == pipeline.FromKafka {
 		return
 	}
 	registered := r.Answer.State == resolver.Registered
-	var row dnstwist.Row
+	var row *dnstwist.Row
 	if registered {
 		row = dnstwist.RowOf(r, false)
 	}

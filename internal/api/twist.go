@@ -155,7 +155,7 @@ func (h *Handler) twistShow(w http.ResponseWriter, r *http.Request) {
 
 // rows are the registered names of the scan of the path, found so far, or
 // answers why there are none.
-func (h *Handler) rows(w http.ResponseWriter, r *http.Request) ([]dnstwist.Row, bool) {
+func (h *Handler) rows(w http.ResponseWriter, r *http.Request) ([]*dnstwist.Row, bool) {
 	s, ok := h.twistScan(w, r)
 	if !ok {
 		return nil, false
@@ -222,7 +222,7 @@ func attach(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", "attachment; filename="+name)
 }
 
-func printRows(w http.ResponseWriter, kind string, rows func(*bufio.Writer, []dnstwist.Row) error, all []dnstwist.Row) {
+func printRows(w http.ResponseWriter, kind string, rows func(*bufio.Writer, []*dnstwist.Row) error, all []*dnstwist.Row) {
 	w.Header().Set("Content-Type", kind)
 	out := bufio.NewWriter(w)
 	if rows(out, all) == nil {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/typostream/typostream/emitter"
 	"github.com/typostream/typostream/fuzzer"
 	"github.com/typostream/typostream/pipeline"
 	"github.com/typostream/typostream/resolver"
@@ -87,10 +86,10 @@ func (r *rig) scan(t *testing.T, url string) (id string) {
 	return answer.ID
 }
 
-func answer(seed pipeline.Seed, name string, algorithm fuzzer.Algorithm, state resolver.State) pipeline.Result {
-	return pipeline.Result{
-		Seed: seed, Variant: fuzzer.Variant{FQDN: name, Algorithm: algorithm},
-		Answer: resolver.Answer{State: state, A: []string{"192.0.2.1", "192.0.2.2"}}, Event: func() *emitter.Event { return &emitter.Event{} },
+func answer(seed pipeline.Seed, name string, algorithm fuzzer.Algorithm, state resolver.State) *pipeline.Result {
+	return &pipeline.Result{
+		Seed: &seed, Variant: fuzzer.Variant{FQDN: name, Algorithm: algorithm},
+		Answer: resolver.Answer{State: state, A: []string{"192.0.2.1", "192.0.2.2"}},
 	}
 }
 
@@ -109,7 +108,7 @@ func TestScansAsDnstwistHasThem(t *testing.T) {
 	d.Finished(pipeline.Summary{Generated: 4, Registered: 2, Absent: 2})
 	d.Done(nil)
 	r.wants(t, "GET", "/api/scans/"+id, "", 200, `"total":4,"complete":4,"remaining":0,"registered":2}`)
-	r.wants(t, "GET", "/api/scans/"+id+"/csv", "", 200, "fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags\naddition,acmes.com,192.0.2.1,,,,registered,\nhomoglyph,xn--cme-5cd.com,192.0.2.1,,,,registered,\n")
+	r.wants(t, "GET", "/api/scans/"+id+"/csv", "", 200, "fuzzer,domain,dns_a,dns_aaaa,dns_mx,dns_ns,state,tags\naddition,acmes.com,192.0.2.1,,,,registered,special_address\nhomoglyph,xn--cme-5cd.com,192.0.2.1,,,,registered,special_address\n")
 	r.wants(t, "GET", "/api/scans/"+id+"/json", "", 200, `"domain": "xn--cme-5cd.com"`, `"fuzzer": "homoglyph"`)
 	r.wants(t, "GET", "/api/scans/"+id+"/domains", "", 200, `"domain": "аcme.com"`)
 	r.wants(t, "GET", "/api/scans/"+id+"/list", "", 200, "a.acme.com\nb.acme.com\nc.acme.com\n")

@@ -3,7 +3,6 @@ package dnstwist
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/csv"
 	"fmt"
 	"slices"
@@ -32,21 +31,21 @@ type Row struct {
 
 // RowOf makes the row of a result. all keeps every record of a type, as
 // dnstwist's -a does, instead of the first.
-func RowOf(r pipeline.Result, all bool) Row {
+func RowOf(r *pipeline.Result, all bool) *Row {
 	one := func(values []string) []string {
 		if all {
 			return values
 		}
 		return values[:min(1, len(values))]
 	}
-	return Row{
+	return &Row{
 		A: one(r.Answer.A), AAAA: one(r.Answer.AAAA), MX: one(r.Answer.MX), NS: one(r.Answer.NS),
 		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), Tags: marks(r), Seed: r.Seed.FQDN,
 	}
 }
 
 // marks are all that an event says about its answer in a word.
-func marks(r pipeline.Result) []string {
+func marks(r *pipeline.Result) []string {
 	if r.Answer.State != resolver.Registered {
 		return nil
 	}
@@ -63,28 +62,48 @@ func marks(r pipeline.Result) []string {
 }
 
 // Sort orders rows by seed and then, as dnstwist does, by fuzzer and domain.
-func Sort(rows []Row) {
-	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.Fuzzer, b.Fuzzer), cmp.Compare(a.Domain, b.Domain))
+func Sort(rows []*Row) {
+	slices.SortFunc(rows, func(a, b *Row) int {
+		// One after the other: most pairs differ early.
+		if c := strings.Compare(a.Seed, b.Seed); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.Fuzzer, b.Fuzzer); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Domain, b.Domain)
 	})
 }
 
 // PrintJSON writes one indented array.
-func PrintJSON(w *bufio.Writer, rows []Row) error {
-	if rows == nil {
-		rows = []Row{}
-	}
-	text, err := json.MarshalIndent(rows, "", "    ")
-	if err != nil {
+func PrintJSON(w *bufio.Writer, rows []*Row) error {
+	if len(rows) == 0 {
+		_, err := w.WriteString("[]\n")
 		return err
 	}
-	_, err = w.Write(append(text, '\n'))
+	const indent = "    "
+	between := "[\n" + indent
+	for _, row := range rows {
+		// One at a time: all in one piece would take several times their memory.
+		text, err := json.MarshalIndent(row, indent, indent)
+		if err != nil {
+			return err
+		}
+		if _, err := w.WriteString(between); err != nil {
+			return err
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+		between = ",\n" + indent
+	}
+	_, err := w.WriteString("\n]\n")
 	return err
 }
 
 // PrintCSV writes a line of columns, then the rows; several values of a column
 // are separated by semicolons.
-func PrintCSV(w *bufio.Writer, rows []Row) error {
+func PrintCSV(w *bufio.Writer, rows []*Row) error {
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"fuzzer", "domain", "dns_a", "dns_aaaa", "dns_mx", "dns_ns", "state", "tags"}); err != nil {
 		return err
@@ -100,7 +119,7 @@ func PrintCSV(w *bufio.Writer, rows []Row) error {
 }
 
 // PrintList writes a domain a line.
-func PrintList(w *bufio.Writer, rows []Row) error {
+func PrintList(w *bufio.Writer, rows []*Row) error {
 	for _, r := range rows {
 		if _, err := fmt.Fprintln(w, r.Domain); err != nil {
 			return err
