@@ -114,12 +114,17 @@ const inertLimit = 0xB000
 // label of them and of LDH is valid if each is.
 var inertLetters = sync.OnceValue(func() *[inertLimit / 64]uint64 {
 	var table [inertLimit / 64]uint64
-	for r := rune(0x80); r < inertLimit; r++ {
-		if !unicode.In(r, unicode.Ll, unicode.Lo) || !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian) {
-			continue
-		}
-		if _, err := registration.ToASCII(string(r)); err == nil {
-			table[r/64] |= 1 << (r % 64)
+	for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian} {
+		for _, letters := range script.R16 {
+			for c := max(int(letters.Lo), 0x80); c <= int(letters.Hi) && c < inertLimit; c += int(letters.Stride) {
+				r := rune(c)
+				if !unicode.In(r, unicode.Ll, unicode.Lo) {
+					continue
+				}
+				if _, err := registration.ToASCII(string(r)); err == nil {
+					table[r/64] |= 1 << (r % 64)
+				}
+			}
 		}
 	}
 	return &table

@@ -9,9 +9,11 @@ import (
 // passOf is the one pass that the fuzzer options describe.
 func (t *terminal) passOf(s *settings) (fuzzer.Pass, error) {
 	dnstwist := s.Profile == fuzzer.DNSTwistName
-	pass := fuzzer.Standard(fuzzer.GeneralWords(), fuzzer.CommonSuffixes())
+	var pass fuzzer.Pass
 	if dnstwist {
 		pass = fuzzer.DNSTwist(nil, nil)
+	} else {
+		pass = fuzzer.Standard(fuzzer.GeneralWords(), fuzzer.CommonSuffixes())
 	}
 	if s.Fuzzers != "" {
 		algorithms, err := fuzzer.ParseAlgorithms(s.Fuzzers)
