@@ -29,17 +29,24 @@ const (
 	TrackAll // the absent names too
 )
 
-// event is the record of one look-alike and its answer; own is the answer for
-// the seed's registrable domain.
-func (s Seed) event(v fuzzer.Variant, a, own resolver.Answer, now time.Time) emitter.Event {
+// Tags are what the answer's records show, in words, sorted.
+func (r *Result) Tags() []string {
+	tags := r.Answer.Tags()
+	if resolver.LikelyOwned(&r.own, &r.Answer) {
+		tags = append([]string{resolver.TagLikelyOwned}, tags...) // the first in the alphabet
+	}
+	return tags
+}
+
+// record is the event of one look-alike and its answer.
+func (r *Result) record() emitter.Event {
+	s, v, a := r.Seed, &r.Variant, &r.Answer
 	event := emitter.Event{
-		Src: emitter.SrcVariant, ObservedAt: emitter.Seconds(now), Brand: s.Brand,
+		Src: emitter.SrcVariant, ObservedAt: emitter.Seconds(r.at), Brand: s.Brand,
 		SeedRegistrable: s.Registrable(), CanonicalFQDN: v.FQDN, Registrable: fuzzer.Registrable(v.FQDN),
 		Detail: s.detail(v.FQDN, a),
 	}
-	if resolver.LikelyOwned(&own, &a) {
-		event.Detail.Tags = append([]string{resolver.TagLikelyOwned}, event.Detail.Tags...) // the first in the alphabet
-	}
+	event.Detail.Tags = r.Tags()
 	if s.Recheck {
 		event.Reasons, event.SeedRegistrable = s.Reasons, s.SeedRegistrable
 		if event.Reasons == nil {
@@ -74,11 +81,12 @@ func (s Seed) reasons(prefix string, passes []string) []string {
 	return reasons
 }
 
-func (s Seed) detail(name string, a resolver.Answer) emitter.Detail {
+// detail is what an event says about a name under our own key, but for its tags.
+func (s Seed) detail(name string, a *resolver.Answer) emitter.Detail {
 	detail := emitter.Detail{
 		Version: emitter.EventVersion, ID: emitter.EventID(s.FQDN, name, s.Scan), Scan: s.Scan, Seed: s.FQDN,
 		State: a.State.String(), RCode: a.RCode, Reason: a.Reason, NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA,
-		Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete, Server: a.Server,
+		Wildcard: a.Wildcard, Disputed: a.Disputed, Incomplete: a.Incomplete, Server: a.Server,
 	}
 	if unicode, err := idna.Punycode.ToUnicode(name); err == nil && unicode != name {
 		detail.Unicode = unicode
@@ -92,7 +100,7 @@ func (s Seed) seedEvent(now time.Time) emitter.Event {
 	if s.Origin.live() {
 		src = emitter.SrcLiveSeed
 	}
-	detail := s.detail(s.FQDN, resolver.Answer{})
+	detail := s.detail(s.FQDN, &resolver.Answer{})
 	detail.State = "" // not asked
 	return emitter.Event{
 		Src: src, ObservedAt: emitter.Seconds(now), Brand: s.Brand, SeedRegistrable: s.Registrable(),

@@ -42,7 +42,7 @@ type Result struct {
 // names do not exist, and nobody wants to see them.
 func (r *Result) Event() *emitter.Event {
 	if r.event == nil {
-		e := r.Seed.event(r.Variant, r.Answer, r.own, r.at)
+		e := r.record()
 		r.event = &e
 	}
 	return r.event

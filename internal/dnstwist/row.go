@@ -49,13 +49,12 @@ func marks(r *pipeline.Result) []string {
 	if r.Answer.State != resolver.Registered {
 		return nil
 	}
-	d := &r.Event().Detail
 	var words []string
-	if d.Disputed != "" {
+	if r.Answer.Disputed != "" {
 		words = append(words, "disputed")
 	}
-	words = append(words, d.Tags...)
-	if d.Wildcard {
+	words = append(words, r.Tags()...)
+	if r.Answer.Wildcard {
 		words = append(words, "wildcard") // the last in the alphabet
 	}
 	return words
