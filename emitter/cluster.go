@@ -90,10 +90,7 @@ func (c *cluster) refresh(gen int) {
 func (c *cluster) view(ctx context.Context, topicName string) (*view, error) {
 	for {
 		c.mu.Lock()
-		i, ours := slices.BinarySearch(c.topics, topicName)
-		if !ours {
-			c.topics = slices.Insert(slices.Clone(c.topics), i, topicName)
-		}
+		c.want(topicName)
 		if v := c.known; v != nil && !c.stale {
 			if _, ok := v.topics[topicName]; ok {
 				if time.Since(v.at) > viewAge {
@@ -105,14 +102,45 @@ func (c *cluster) view(ctx context.Context, topicName string) (*view, error) {
 		}
 		f := c.begin()
 		c.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := f.wait(ctx); err != nil {
+			return nil, err
 		}
 		if _, asked := slices.BinarySearch(f.topics, topicName); asked && f.err != nil {
 			return nil, f.err
 		}
+	}
+}
+
+// fresh is the view that the brokers give now. Meanwhile others go on with the
+// one before.
+func (c *cluster) fresh(ctx context.Context, topicName string) (*view, error) {
+	c.mu.Lock()
+	c.want(topicName)
+	f := c.begin()
+	c.mu.Unlock()
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return c.view(ctx, topicName)
+}
+
+// want adds a topic to those that are asked for; c.mu is held.
+func (c *cluster) want(topicName string) {
+	if i, ours := slices.BinarySearch(c.topics, topicName); !ours {
+		c.topics = slices.Insert(slices.Clone(c.topics), i, topicName)
+	}
+}
+
+// wait returns when the answer is there, or with the error of ctx.
+func (f *fetch) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -251,15 +279,6 @@ func (c *cluster) reachable(ctx context.Context, topicName string) error {
 		return nil
 	}
 	return err
-}
-
-// fresh is view after a refresh.
-func (c *cluster) fresh(ctx context.Context, topicName string) (*view, error) {
-	c.mu.Lock()
-	gen := c.gen
-	c.mu.Unlock()
-	c.refresh(gen)
-	return c.view(ctx, topicName)
 }
 
 // create creates the topic; that it exists already is no error.

@@ -139,7 +139,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 }
 
 // collectLess has garbage collected when the heap has grown fivefold, not
-// twofold: a scan is over before that pays (an eighth to a quarter less CPU, for 12 MiB).
+// twofold: a scan is over before that pays (a tenth less CPU, for 1 MiB).
 // GOGC, if it is set, and GOMEMLIMIT stay as they are.
 func collectLess() {
 	const usual = 100
