@@ -72,6 +72,7 @@ test: ## go vet and all tests; no Java, and no network but for the Go modules
 race: ## all tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
+# `go tool` knows a module's own tools only: for the module in docker/check it is asked where the binary is.
 lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 	@files="$$($(GO) tool gofumpt -l .)" || exit 1; \
 	if [ -n "$$files" ]; then printf 'not formatted (go tool gofumpt -w .):\n%s\n' "$$files"; exit 1; fi
@@ -80,6 +81,7 @@ lint: ## gofumpt, go vet, staticcheck; with and without the end-to-end tests
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags e2e,image,dist,capacity ./...
 	$(GO) -C docker/check vet .
+	tool="$$($(GO) tool -n staticcheck)" && cd docker/check && "$$tool" .
 
 bench: ## all benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
