@@ -54,7 +54,7 @@ dist: bin/nfpm ## archives, deb, rpm, bills of materials and checksums for eight
 bin/nfpm: docker/package/nfpm/go.mod docker/package/nfpm/go.sum
 	$(GO) build -C docker/package/nfpm -o $(CURDIR)/$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
-dist-test: ## make dist twice in two places, compare, look into everything; install, upgrade and remove the deb; Debian, root
+dist-test: ## make dist twice in two places, compare, look into everything; install, upgrade and remove the deb, run its service under a systemd of its own; Debian, root
 	$(GO) test -tags dist -count=1 -timeout 30m -v -run Dist ./docker
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process

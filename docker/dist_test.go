@@ -104,6 +104,7 @@ func TestDist(t *testing.T) {
 	})
 	t.Run("all that was promised", func(t *testing.T) { first.check(t) })
 	t.Run("deb", func(t *testing.T) { first.checkDeb(t) })
+	t.Run("unit", func(t *testing.T) { first.checkUnit(t) })
 	t.Run("rpm", func(t *testing.T) { first.checkRPM(t) })
 }
 

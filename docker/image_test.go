@@ -10,14 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +24,6 @@ import (
 )
 
 const (
-	patience  = time.Minute
 	sizeLimit = 25_000_000
 	user      = 65532
 )
@@ -205,21 +201,8 @@ exec chroot --userspec=65532:65532 --groups= "$ROOT" "$@"
 // process is a worker in its container.
 type process struct {
 	cmd  *exec.Cmd
-	mu   sync.Mutex
-	log  bytes.Buffer
+	log  output
 	done chan struct{}
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
 }
 
 // start starts the image's command with further variables.
@@ -228,7 +211,7 @@ func (i *image) start(t *testing.T, volume string, env ...string) *process {
 	args := append([]string{"--mount", "sh", "-ec", container, "sh"}, i.config.Entrypoint...)
 	p := &process{cmd: exec.Command("unshare", append(args, i.config.Cmd...)...), done: make(chan struct{})}
 	p.cmd.Env = slices.Concat(i.config.Env, []string{"ROOT=" + i.root, "VOLUME=" + volume}, env)
-	p.cmd.Stderr = p
+	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +227,7 @@ func (i *image) start(t *testing.T, volume string, env ...string) *process {
 			<-p.done
 		}
 		if t.Failed() {
-			t.Logf("log of the worker:\n%s", p.text())
+			t.Logf("log of the worker:\n%s", p.log.String())
 		}
 	})
 	return p
@@ -264,27 +247,12 @@ func (p *process) terminate(t *testing.T) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-var address = regexp.MustCompile(`"msg":"worker started".*"http":"([^"]+)"`)
-
 // address waits until the worker says where it serves.
 func (p *process) address(t *testing.T) string {
 	t.Helper()
 	var found []string
-	eventually(t, "the worker serves", func() bool { found = address.FindStringSubmatch(p.text()); return found != nil })
+	eventually(t, "the worker serves", func() bool { found = address.FindStringSubmatch(p.log.String()); return found != nil })
 	return found[1]
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(patience); !condition(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // With Kafka there, a seed's candidates are in the topic; with Kafka gone, a
@@ -304,8 +272,8 @@ func (i *image) checkWorker(t *testing.T) {
 		"KAFKA_SEND_BACKOFF=100ms", "KAFKA_RETRY_DELAY=500ms", "TZ=Asia/Kolkata",
 	}
 	elsewhere := i.start(t, volume, append(env, "OUTPUT_DIR=/elsewhere")...)
-	if <-elsewhere.done; elsewhere.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(elsewhere.text(), "read-only file system") {
-		t.Errorf("the root file system is not read-only: %s", elsewhere.text())
+	if <-elsewhere.done; elsewhere.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(elsewhere.log.String(), "read-only file system") {
+		t.Errorf("the root file system is not read-only: %s", elsewhere.log.String())
 	}
 	first := i.start(t, volume, env...)
 	submit(t, first.address(t), "acme-trading.com")
@@ -313,7 +281,7 @@ func (i *image) checkWorker(t *testing.T) {
 	eventually(t, "the health check passes", func() bool {
 		return exec.CommandContext(ctx, "chroot", "--userspec=65532:65532", i.root, "/typostream", "healthcheck", "--http-addr", first.address(t)).Run() == nil
 	})
-	if !strings.Contains(first.text(), "+05:30") {
+	if !strings.Contains(first.log.String(), "+05:30") {
 		t.Error("the log's times are not in the zone of TZ")
 	}
 
@@ -321,7 +289,7 @@ func (i *image) checkWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	submit(t, first.address(t), "example-shop.com")
-	eventually(t, "the second seed is scanned", func() bool { return strings.Contains(first.text(), "Completed example-shop.com") })
+	eventually(t, "the second seed is scanned", func() bool { return strings.Contains(first.log.String(), "Completed example-shop.com") })
 	if code := first.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -361,18 +329,6 @@ func startKafka(ctx context.Context, t *testing.T) *kafkatest.Cluster {
 		}
 	}
 	return cluster
-}
-
-func submit(t *testing.T, address, domain string) {
-	t.Helper()
-	response, err := http.Post("http://"+address+"/api/submit", "application/json", strings.NewReader(fmt.Sprintf(`{"domain":%q,"cse_id":"ACME"}`, domain)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode/100 != 2 {
-		t.Fatalf("submitting %s: %s", domain, response.Status)
-	}
 }
 
 // wantTopic waits until exactly these candidates are in the topic.
