@@ -46,8 +46,8 @@ type config struct {
 	ExposedPorts         map[string]struct{}
 }
 
-// buildImage needs buildah and root's rights, and no registry.
-func buildImage(t *testing.T) *image {
+// newStore needs buildah and root's rights, and no registry.
+func newStore(t *testing.T) *image {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests run containers without an engine, for which they must be root")
@@ -58,10 +58,21 @@ func buildImage(t *testing.T) *image {
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	i := &image{t: t, env: append(os.Environ(), "CONTAINERS_STORAGE_CONF="+conf, "STORAGE_DRIVER=vfs")}
-	i.output("make", "-C", "..", "--no-print-directory", "image", "ENGINE=buildah", "IMAGE=typostream-test")
-	i.container = strings.TrimSpace(i.output("buildah", "from", "--pull-never", "typostream-test"))
+	return &image{t: t, env: append(os.Environ(), "CONTAINERS_STORAGE_CONF="+conf, "STORAGE_DRIVER=vfs", "TMPDIR="+store)}
+}
+
+// open makes a container of an image in the store.
+func (i *image) open(name string) {
+	i.t.Helper()
+	i.container = strings.TrimSpace(i.output("buildah", "from", "--pull-never", name))
 	i.root = strings.TrimSpace(i.output("buildah", "mount", i.container))
+}
+
+func buildImage(t *testing.T) *image {
+	t.Helper()
+	i := newStore(t)
+	i.output("make", "-C", "..", "--no-print-directory", "image", "ENGINE=buildah", "IMAGE=typostream-test")
+	i.open("typostream-test")
 	var about struct{ Docker struct{ Config config } }
 	if err := json.Unmarshal([]byte(i.output("buildah", "inspect", i.container)), &about); err != nil {
 		t.Fatal(err)
