@@ -9,8 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // step is one command of a console block and what is printed below it.
@@ -56,6 +58,7 @@ var varying = []struct {
 	instead string
 }{
 	{regexp.MustCompile(`\d+\.\d s, \d+ qps`), "T s, N qps"},                                       // the machine's speed
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d(T[\d:]+Z)?`), "TIME"},                                     // now
 	{regexp.MustCompile(`\d{8}T\d{6}Z`), "STAMP"},                                                  // in file names
 	{regexp.MustCompile(`"observed_at":\d+(\.\d+)?`), `"observed_at":T`},                           // now
 	{regexp.MustCompile(`\b(scan|csv)-\d{10,}`), "$1-T"},                                           // ids hold the time
@@ -128,8 +131,10 @@ type console struct {
 }
 
 func (c *console) run(ctx context.Context, command string) (stdout, stderr []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a step may wait for what never comes
+	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf("(exit %d)\n%s", c.code, command))
-	shell.Env, shell.Dir = c.env, c.dir
+	shell.Env, shell.Dir, shell.WaitDelay = c.env, c.dir, 5*time.Second
 	var out, problems bytes.Buffer
 	shell.Stdout, shell.Stderr = &out, &problems
 	err = shell.Run()
@@ -139,6 +144,25 @@ func (c *console) run(ctx context.Context, command string) (stdout, stderr []str
 	}
 	c.code = shell.ProcessState.ExitCode()
 	return lines(out.String()), lines(problems.String()), nil
+}
+
+// endRest kills what the steps began in the background and did not end: what
+// still has a file with its process id.
+func (c *console) endRest(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(c.dir, "*.pid")) // the pattern is good
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Errorf("%s: the document does not end what it began", filepath.Base(file))
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			if process, err := os.FindProcess(pid); err == nil {
+				_ = process.Kill() // it may have ended
+			}
+		}
+	}
 }
 
 // notRun checks what a test cannot run: that the targets, packages and files
@@ -186,7 +210,7 @@ func makeTargets(t *testing.T) map[string]bool {
 
 // The commands of the documents do what stands below them.
 func TestConsole(t *testing.T) {
-	for _, document := range []string{"README.md", "docs/MIGRATION.md"} {
+	for _, document := range []string{"README.md", "docs/MIGRATION.md", "docs/TUTORIAL.md"} {
 		t.Run(document, func(t *testing.T) { runBlocks(t, consoleBlocks(t, readDocument(t, document))) })
 	}
 }
@@ -200,6 +224,7 @@ func runBlocks(t *testing.T, blocks [][]step) {
 			"HTTP_ADDR=127.0.0.1:0",    // the default may be in use here
 			"KAFKA_SEND_BACKOFF=10ms"), // patience is not what is tested
 	}
+	t.Cleanup(func() { c.endRest(t) })
 	ran := 0
 	for _, block := range blocks {
 		for i, s := range block {
@@ -236,7 +261,7 @@ func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, document := range []string{
 		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/MIGRATION.md", "docs/OPERATIONS.md",
-		"docs/SECURITY.md", "docs/CONTRIBUTING.md", "testdata/README.md",
+		"docs/TUTORIAL.md", "docs/SECURITY.md", "docs/CONTRIBUTING.md", "testdata/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(readDocument(t, document), -1) {
 			target := filepath.Join(root, filepath.Dir(document), m[1])
