@@ -73,6 +73,7 @@ type Detail struct {
 	Tags       []string `json:"tags,omitempty"`       // sorted
 	Incomplete []string `json:"incomplete,omitempty"` // record types that got no answer
 	Server     string   `json:"server,omitempty"`     // the upstream that answered
+	Geoip      string   `json:"geoip,omitempty"`      // country of the first of A
 
 	// How it compares with the scans before; absent where those are not known.
 	Change    string   `json:"change,omitempty"`     // new, changed, activated, gone or unchanged

@@ -31,7 +31,7 @@ func eventCorpus() []Event {
 				Version: EventVersion, ID: EventID("sbi.co.in", "sbii.co.in", "csv:1"), Scan: "csv:1", Seed: "sbi.co.in",
 				Fuzzers: []string{"addition", "insertion"}, Passes: []string{"PASS_A", "PASS_B"}, State: "registered", RCode: "NOERROR",
 				NS: []string{"ns1.x", "ns2.x"}, A: []string{"192.0.2.1", "192.0.2.2"}, AAAA: []string{"2001:db8::1"}, MX: []string{"mx.x"},
-				Server: "127.0.0.1:53",
+				Server: "127.0.0.1:53", Geoip: "Netherlands",
 			},
 		},
 		{

@@ -38,6 +38,13 @@ func (r *Result) Tags() []string {
 	return tags
 }
 
+func (s *Scanner) country(a *resolver.Answer) string {
+	if s.Country == nil || len(a.A) == 0 {
+		return ""
+	}
+	return s.Country(a.A[0])
+}
+
 // record is the event of one look-alike and its answer.
 func (r *Result) record() emitter.Event {
 	s, v, a := r.Seed, &r.Variant, &r.Answer
@@ -46,7 +53,7 @@ func (r *Result) record() emitter.Event {
 		SeedRegistrable: s.Registrable(), CanonicalFQDN: v.FQDN, Registrable: fuzzer.Registrable(v.FQDN),
 		Detail: s.detail(v.FQDN, a),
 	}
-	event.Detail.Tags = r.Tags()
+	event.Detail.Tags, event.Detail.Geoip = r.Tags(), r.Country
 	if s.Recheck {
 		event.Reasons, event.SeedRegistrable = s.Reasons, s.SeedRegistrable
 		if event.Reasons == nil {

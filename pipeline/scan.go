@@ -32,6 +32,7 @@ type Result struct {
 	Seed    *Seed
 	Variant fuzzer.Variant
 	Answer  resolver.Answer
+	Country string // of the first IPv4 address, the one that dnstwist looks up; "" if it is not known
 
 	at    time.Time
 	own   resolver.Answer // of the brand itself, if the name is registered
@@ -85,6 +86,7 @@ type Scanner struct {
 	Resolver *resolver.Resolver
 	Permute  func(fuzzer.Seed) *fuzzer.Permutations
 	Allow    func() *fuzzer.AllowList // names that are nobody's squats: not asked about; called for each scan, nil for none
+	Country  func(string) string      // of an IP address, "" if it is not known; nil for none
 	Emitter  Emitter                  // nil: nothing is published
 	Dedup    *Dedup                   // nil: what is known is published again
 	Topics   Topics
@@ -135,6 +137,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 			*spare = Result{Seed: &seed, Variant: v, Answer: a, at: s.now()}
 			if a.State == resolver.Registered {
 				spare.own = owner()
+				spare.Country = s.country(&a)
 			}
 			if s.answered(&summary, publisher, spare) {
 				spare = &Result{}

@@ -288,7 +288,7 @@ func workerOptions() []option {
 			usage: "`TIME` that seeds in work have to finish after SIGTERM",
 			set:   duration(0, time.Hour, func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
-		{name: "geolite2-mmdb", env: []string{"GEOLITE2_MMDB"}, usage: "accepted and not used by this version", set: unused},
+		geoipOption(),
 	}
 }
 

@@ -116,7 +116,7 @@ func records(r *dnstwist.Row) string {
 	for _, list := range []struct {
 		prefix string
 		values []string
-	}{{"", r.A}, {"", r.AAAA}, {"NS:", r.NS}, {"MX:", r.MX}} {
+	}{{"", located(r)}, {"", r.AAAA}, {"NS:", r.NS}, {"MX:", r.MX}} {
 		if len(list.values) > 0 {
 			parts = append(parts, list.prefix+strings.Join(list.values, ";"))
 		}
@@ -132,6 +132,14 @@ func records(r *dnstwist.Row) string {
 		parts = append(parts, "["+strings.Join(tags, " ")+"]")
 	}
 	return strings.Join(parts, " ")
+}
+
+// located are the addresses with the country behind them, as dnstwist has it.
+func located(r *dnstwist.Row) []string {
+	if r.Geoip == "" || len(r.A) == 0 {
+		return r.A
+	}
+	return []string{strings.Join(r.A, ";") + "/" + printable(strings.ReplaceAll(r.Geoip, " ", ""))}
 }
 
 // readable is the name in U-labels, if it can be shown so: Punycode can hide

@@ -22,6 +22,7 @@ import (
 type scanFlags struct {
 	input, output, format, show       string
 	registered, unregistered, records bool
+	geoip                             bool
 }
 
 func scanCommand(t *terminal) *cli.Command {
@@ -40,6 +41,7 @@ func scanCommand(t *terminal) *cli.Command {
 		{name: "unregistered", short: "u", value: "false", toggle: true, usage: "show absent names instead", set: intoBool(&f.unregistered)},
 		{name: "show", usage: "show the names of one `STATE`: registered, absent, unknown, or all", set: into(&f.show)},
 		{name: "all", short: "a", value: "false", toggle: true, usage: "show all records of a type instead of the first", set: intoBool(&f.records)},
+		geoipSwitch(&f.geoip), geoipOption(),
 		kafkaOption("false"),
 	}, fuzzerOptions(), dnsOptions(), brokerOptions(), []option{cacheOption(), outputDirOption("out")}, emitRateOptions(), spoolOptions(), traceOptions(), logOptions("text"))
 	return t.command(&cli.Command{
@@ -97,6 +99,10 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	if err != nil {
 		return err
 	}
+	country, err := openCountries(s, f.geoip)
+	if err != nil {
+		return err
+	}
 	in, closeInput, err := t.openSeeds(arguments, f.input)
 	if err != nil {
 		return err
@@ -119,7 +125,7 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	run := &scanRun{t: t, flags: f, settings: s, permute: permute, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
 	run.scanner = &pipeline.Scanner{
 		Resolver: resolve, Allow: func() *fuzzer.AllowList { return allow }, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
-		Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
+		Country: country, Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if !s.Kafka {
 		return run.scanAll(ctx, in)

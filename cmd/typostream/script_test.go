@@ -84,6 +84,7 @@ func setupScript(env *testscript.Env) error {
 //	collector FILE               take spans over OTLP/HTTP into the file; its address goes to $OTEL_EXPORTER_OTLP_ENDPOINT
 //	redis PASSWORD               start a Redis; its address goes to $REDIS_HOST and $REDIS_PORT
 //	env-lines NAME VALUE...      set a variable to the values, a line each
+//	countries FILE NETWORK=COUNTRY...  write a country database
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     cmdExits,
 	"dns":       cmdDNS,
@@ -114,6 +115,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"field":     cmdField,
 	"sorted":    cmdSorted,
 	"env-lines": cmdEnvLines,
+	"countries": cmdCountries,
 }
 
 func cmdEnvLines(ts *testscript.TestScript, neg bool, args []string) {

@@ -73,6 +73,8 @@ type settings struct {
 	Budget     int // names of a run; 0: no budget
 	Country    string
 
+	GeoDatabase string // empty: countries are not told
+
 	Limits  limits // of health
 	Webhook string // told of changes of health; a secret
 

@@ -23,6 +23,7 @@ type Row struct {
 	NS     []string `json:"dns_ns,omitempty"`
 	Domain string   `json:"domain"`
 	Fuzzer string   `json:"fuzzer"`
+	Geoip  string   `json:"geoip,omitempty"` // country of the first of A
 	State  string   `json:"state"`
 	Tags   []string `json:"tags,omitempty"`
 
@@ -39,7 +40,7 @@ func RowOf(r *pipeline.Result, all bool) *Row {
 		return values[:min(1, len(values))]
 	}
 	return &Row{
-		A: one(r.Answer.A), AAAA: one(r.Answer.AAAA), MX: one(r.Answer.MX), NS: one(r.Answer.NS),
+		Geoip: r.Country, A: one(r.Answer.A), AAAA: one(r.Answer.AAAA), MX: one(r.Answer.MX), NS: one(r.Answer.NS),
 		Domain: r.Variant.FQDN, Fuzzer: r.Variant.Algorithm.String(), State: r.Answer.State.String(), Tags: marks(r), Seed: r.Seed.FQDN,
 	}
 }
@@ -101,15 +102,24 @@ func PrintJSON(w *bufio.Writer, rows []*Row) error {
 }
 
 // PrintCSV writes a line of columns, then the rows; several values of a column
-// are separated by semicolons.
+// are separated by semicolons. As in dnstwist there is a column of countries only
+// if there is a country.
 func PrintCSV(w *bufio.Writer, rows []*Row) error {
+	const geoip = 6 // the column's place
+	located := slices.ContainsFunc(rows, func(r *Row) bool { return r.Geoip != "" })
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"fuzzer", "domain", "dns_a", "dns_aaaa", "dns_mx", "dns_ns", "state", "tags"}); err != nil {
+	write := func(fields ...string) error {
+		if !located {
+			fields = slices.Delete(fields, geoip, geoip+1)
+		}
+		return out.Write(fields)
+	}
+	if err := write("fuzzer", "domain", "dns_a", "dns_aaaa", "dns_mx", "dns_ns", "geoip", "state", "tags"); err != nil {
 		return err
 	}
 	for _, r := range rows {
 		join := func(values []string) string { return strings.Join(values, ";") }
-		if err := out.Write([]string{r.Fuzzer, r.Domain, join(r.A), join(r.AAAA), join(r.MX), join(r.NS), r.State, join(r.Tags)}); err != nil {
+		if err := write(r.Fuzzer, r.Domain, join(r.A), join(r.AAAA), join(r.MX), join(r.NS), r.Geoip, r.State, join(r.Tags)); err != nil {
 			return err
 		}
 	}

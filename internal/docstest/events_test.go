@@ -108,7 +108,7 @@ func scan(t *testing.T) []emitter.Message {
 	out := &memory{}
 	scanner := &pipeline.Scanner{
 		Resolver: r, Emitter: out, Topics: pipeline.Topics{Candidates: candidates, Crawl: crawl, Inactive: inactive},
-		Track: pipeline.TrackAll,
+		Track: pipeline.TrackAll, Country: func(string) string { return "Netherlands" },
 		Permute: func(seed fuzzer.Seed) *fuzzer.Permutations {
 			return fuzzer.Permute(seed, fuzzer.ContractPasses(seed, fuzzer.Lists{})...)
 		},
