@@ -246,7 +246,7 @@ func workerOptions() []option {
 		allowOption(),
 		limitOption(), countryOption("PASS_B uses"),
 		{
-			name: "emit", env: []string{"EMIT"}, value: "changes",
+			name: "emit", env: []string{"EMIT"}, value: "changes", compat: "all",
 			usage: "`WHAT` is published of a seed that was scanned before: changes, or all that is registered",
 			set:   setEmit,
 		},
@@ -275,7 +275,7 @@ func workerOptions() []option {
 			usage: "seeds handed in over HTTP that may wait or be in work, `N`", set: count(1, 10_000_000, func(s *settings) *int { return &s.QueueMax }),
 		},
 		{
-			name: "rescan-interval", env: []string{"RESCAN_INTERVAL"}, value: "24h",
+			name: "rescan-interval", env: []string{"RESCAN_INTERVAL"}, value: "24h", compat: "0",
 			usage: "scan each seed again after this `TIME`; 0 for never", set: duration(0, 10*365*24*time.Hour, func(s *settings) *time.Duration { return &s.Rescan }),
 		},
 		{

@@ -177,6 +177,8 @@ func TestCompat(t *testing.T) {
 		"KAFKA_RETRY_ATTEMPTS": "10", "KAFKA_RETRY_DELAY": "5s", "PROCESS_CSV_ON_STARTUP": "true", "TRACK_UNREGISTERED": "true",
 		"REDIS_HOST": "redis", "REDIS_PORT": "6379", "DEDUP_TTL_SECS": "10368000", "REQUEST_TIMEOUT_DNS": "2.5s", "REQUEST_RETRIES_DNS": "2", "GEOLITE2_MMDB": "",
 		"SEEDS_CSV": "/configs/cse_seeds.csv", "DICT_DIR": "/configs/dictionaries", "KAFKA_GROUP_ID": "dnstwist-runner",
+		// It had no such settings: each seed was scanned when it came, and all that was found written.
+		"RESCAN_INTERVAL": "0", "EMIT": "all",
 	}
 	env := map[string]string{"TYPOSTREAM_COMPAT": "PS02"}
 	byFlag, byVariable, own := assignAll(t, nil, "--compat", "ps02"), assignAll(t, env), assignAll(t, map[string]string{"TYPOSTREAM_COMPAT": "none"})
@@ -200,12 +202,16 @@ func TestCompat(t *testing.T) {
 		if a.from.String() != "compat ps02" || own[i].from.String() != "default" || own[i].value != a.option.value {
 			t.Errorf("%s: %s, and %q from %s without", a.option.name, a.from, own[i].value, own[i].from)
 		}
-		env[a.option.env[0]] = "7"
-		if got := assignAll(t, env)[i]; got.value != "7" || got.from.kind != "environment" {
-			t.Errorf("%s: %q from %s, want 7 of the environment", a.option.name, got.value, got.from)
+		ours, other := "7", "8"
+		if a.option.name == "emit" {
+			ours, other = "changes", "changes"
 		}
-		if got := assignAll(t, env, "--"+a.option.name, "8")[i]; got.value != "8" || got.from.kind != "flag" {
-			t.Errorf("%s: %q from %s, want 8 of the flag", a.option.name, got.value, got.from)
+		env[a.option.env[0]] = ours
+		if got := assignAll(t, env)[i]; got.value != ours || got.from.kind != "environment" {
+			t.Errorf("%s: %q from %s, want %s of the environment", a.option.name, got.value, got.from, ours)
+		}
+		if got := assignAll(t, env, "--"+a.option.name, other)[i]; got.value != other || got.from.kind != "flag" {
+			t.Errorf("%s: %q from %s, want %s of the flag", a.option.name, got.value, got.from, other)
 		}
 		delete(env, a.option.env[0])
 	}

@@ -97,6 +97,7 @@ type deployment struct {
 	name          string
 	input, output string
 	track         string
+	compat        bool              // with the defaults of the service that it replaces, its topics among them
 	files         map[string]string // of testdata/inputs, with the verdict on each of its lines
 }
 
@@ -116,11 +117,11 @@ var submissions = map[string]string{
 // Either the topics are as intended, or all that passes between the services
 // goes through one, which may be that of the seeds.
 var deployments = []deployment{
-	{"two topics", rawTopic, candidateTopic, "true", submissions},
-	{"one topic", candidateTopic, candidateTopic, "all", withFiles(submissions, map[string]string{
+	{name: "two topics", input: rawTopic, output: candidateTopic, track: "true", files: submissions},
+	{name: "one topic", input: candidateTopic, output: candidateTopic, track: "all", files: withFiles(submissions, map[string]string{
 		"normalizer": "own_output", "normalizer_ct": "foreign_source", "web_direct": "foreign_source",
 	})},
-	{"one topic, as the service before it", rawTopic, rawTopic, "true", submissions},
+	{name: "one topic, as the service before it", input: rawTopic, output: rawTopic, track: "true", compat: true, files: submissions},
 }
 
 func withFiles(base, more map[string]string) map[string]string {
@@ -229,6 +230,9 @@ func replayAll(t *testing.T, d deployment, brokers []string, redis mirror) {
 	checkCrawl(t, w.read(crawlTopic))
 	checkInactive(t, d, w.read(inactiveTopic))
 	checkLetters(t, d, w, inputs)
+	if d.compat {
+		checkFile(t, w, events)
+	}
 	if redis.kill == nil {
 		checkRedis(t, d, redis.addr, events)
 	}

@@ -3,9 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -71,9 +69,13 @@ func startWorker(t *testing.T, d deployment, brokers []string, redisAddr string)
 	w := &worker{t: t, dir: t.TempDir(), brokers: brokers, client: client, cmd: exec.Command(binary, "worker"), log: &output{}}
 	w.cmd.Stderr = w.log
 	w.cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "KAFKA_BOOTSTRAP_SERVERS=" + strings.Join(brokers, ","), "KAFKA_INPUT_TOPIC=" + d.input, "KAFKA_TOPIC=" + d.output,
-		"TRACK_UNREGISTERED=" + d.track, "NAMESERVERS=" + dns.Addr(), "OUTPUT_DIR=" + w.dir, "SEEDS_CSV=testdata/seeds.csv",
+		"PATH=" + os.Getenv("PATH"), "KAFKA_BOOTSTRAP_SERVERS=" + strings.Join(brokers, ","), "NAMESERVERS=" + dns.Addr(), "OUTPUT_DIR=" + w.dir, "SEEDS_CSV=testdata/seeds.csv",
 		"REDIS_HOST=" + host, "REDIS_PORT=" + port, "HTTP_ADDR=127.0.0.1:0", "KAFKA_RETRY_DELAY=200ms",
+	}
+	if d.compat {
+		w.cmd.Env = append(w.cmd.Env, "TYPOSTREAM_COMPAT=ps02")
+	} else {
+		w.cmd.Env = append(w.cmd.Env, "KAFKA_INPUT_TOPIC="+d.input, "KAFKA_TOPIC="+d.output, "TRACK_UNREGISTERED="+d.track)
 	}
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -99,27 +101,21 @@ func startWorker(t *testing.T, d deployment, brokers []string, redisAddr string)
 
 func (w *worker) awaitLog(text string) {
 	w.t.Helper()
-	waitFor(w.t, "the log says "+text, func() bool { return strings.Contains(w.log.text(), text) })
+	w.awaitLogs(text, 1)
+}
+
+// awaitLogs waits until the log says it so many times.
+func (w *worker) awaitLogs(text string, times int) {
+	w.t.Helper()
+	waitFor(w.t, "the log says "+text, func() bool { return strings.Count(w.log.text(), text) >= times })
 }
 
 // metrics are the samples of one name, by the last label's value or "".
 func (w *worker) metrics(name string) map[string]int {
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.http+"/metrics", nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	_, body := w.get("/metrics")
 	found := map[string]int{}
 	sample := regexp.MustCompile(`(?m)^` + name + `(?:\{.*verdict="(\w+)".*\})? (\S+)$`)
-	for _, m := range sample.FindAllStringSubmatch(string(body), -1) {
+	for _, m := range sample.FindAllStringSubmatch(body, -1) {
 		n, err := strconv.ParseFloat(m[2], 64)
 		if err != nil {
 			w.t.Fatal(err)
