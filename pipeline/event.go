@@ -146,12 +146,13 @@ func (s sighting) describe(d *emitter.Detail) {
 	d.FirstSeen, d.LastSeen = emitter.Seconds(s.firstSeen), emitter.Seconds(s.lastSeen)
 }
 
-// messages are what the topics get of one look-alike: nothing of one that is
-// absent or unknown, unless it was there before or absent ones are tracked.
+// messages are what the topics get of one name: nothing of one that is absent or
+// unknown, unless it was there before, absent ones are tracked or a person handed
+// it in.
 func (r *Result) messages(topics Topics, track Tracking, seen sighting) ([]emitter.Message, error) {
 	var messages []emitter.Message
 	s, v, a := r.Seed, &r.Variant, &r.Answer
-	if a.State == resolver.Registered || seen.change == changeGone {
+	if a.State == resolver.Registered || seen.change == changeGone || s.handedIn() {
 		e := *r.Event()
 		seen.describe(&e.Detail)
 		value, err := emitter.Encode(&e)

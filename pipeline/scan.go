@@ -257,7 +257,7 @@ func (s *Scanner) answered(summary *Summary, publisher *publisher, r *Result) (k
 		tracked: a.State == resolver.Absent && s.Track == TrackAll && s.Topics.Inactive != "" && !seed.Recheck,
 	}
 	switch {
-	case what.candidate && seed.Recheck: // who asks about one name wants to hear of it
+	case what.candidate && seed.Recheck || seed.handedIn(): // who asks about one name wants to hear of it
 	case what.candidate:
 		what.entry = r.entry()
 	case a.State == resolver.Absent && publisher.visit.missed(name):

@@ -89,6 +89,10 @@ type Seed struct {
 	Only []string
 }
 
+// handedIn says that a person handed in the one name, without its look-alikes:
+// it is published whatever the DNS says, as it is asked for to be looked at.
+func (s *Seed) handedIn() bool { return s.Recheck && s.Origin == FromHTTP }
+
 // A Delivery is a seed and its acknowledgement, which travel together: the
 // source learns from Done whether every event of the seed is durable, and only
 // then forgets the seed.

@@ -205,6 +205,50 @@ func TestScanOfARecheckPublishesThatOneName(t *testing.T) {
 	}
 }
 
+// A name that a person hands in alone is published whatever the DNS says, and
+// counted as what it is; a re-check that somebody's service asks for is not.
+func TestScanOfOneNameThatIsNotRegistered(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		origin Origin
+		want   string // state of the one event; "" for none
+	}{
+		{"bnk.com", FromHTTP, "unknown"},
+		{"nowhere.com", FromHTTP, "absent"},
+		{"ban.com", FromHTTP, "registered"},
+		{"bnk.com", FromKafka, ""},
+		{"nowhere.com", FromKafka, ""},
+	} {
+		sink := &memory{}
+		s := newScanner(t, testZone, sink)
+		s.Track = TrackAll
+		submission, err := ParseSubmission(test.name, "BANK", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		submission.Seed.Origin = test.origin
+		summary, err := s.Scan(t.Context(), submission.Seed)
+		candidates := 0
+		if test.want == "registered" {
+			candidates = 1
+		}
+		if err != nil || summary.Generated != 1 || summary.Candidates != candidates {
+			t.Errorf("%s: %+v, %v", test.name, summary, err)
+		}
+		got := ""
+		for _, m := range sink.messages {
+			var event emitter.Event
+			if err := json.Unmarshal(m.Value, &event); err != nil || m.Topic != testTopics.Candidates || m.Key != test.name || !slices.Equal(event.Reasons, []string{"submitted"}) {
+				t.Errorf("%s: %v, published %s", test.name, err, m.Value)
+			}
+			got += event.Detail.State
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // What the allow list holds is not asked about; it is counted.
 func TestScanLeavesOutAllowedNames(t *testing.T) {
 	sink := &memory{}
