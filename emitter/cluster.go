@@ -111,11 +111,19 @@ func (c *cluster) view(ctx context.Context, topicName string) (*view, error) {
 	}
 }
 
-// fresh is the view that the brokers give now. Meanwhile others go on with the
-// one before.
+// fresh is a view that the brokers were asked for after the call. Meanwhile
+// others go on with the one before.
 func (c *cluster) fresh(ctx context.Context, topicName string) (*view, error) {
 	c.mu.Lock()
 	c.want(topicName)
+	before := c.fetch
+	c.mu.Unlock()
+	if before != nil {
+		if err := before.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
 	f := c.begin()
 	c.mu.Unlock()
 	if err := f.wait(ctx); err != nil {
