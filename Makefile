@@ -45,8 +45,8 @@ image: image-root ## build the image typostream with docker, podman or buildah, 
 image-root: ## the files of the image, in bin/image
 	$(GO) run ./internal/dist -build '$(BUILD)' image bin/image
 
-image-test: kafka-jars ## build the image with buildah, and run it read-only against three real Kafka brokers; Linux, root
-	$(GO) test -tags image -count=1 -timeout 5m -v -run Image ./docker
+image-test: kafka-jars ## build the image with buildah, outside and inside, compare, and run it read-only against three real Kafka brokers; Linux, root
+	$(GO) test -tags image -count=1 -timeout 10m -v -run Image ./docker
 
 dist: bin/nfpm ## archives, deb, rpm, bills of materials and checksums for eight systems, in bin/dist; TARGETS=linux/amd64,... for some
 	$(GO) run ./internal/dist -build '$(BUILD)' -nfpm bin/nfpm $(if $(TARGETS),-targets $(TARGETS)) archives bin/dist
