@@ -17,6 +17,7 @@ var (
 	published = []byte("published") // seed, a zero byte and name give a value
 	seeds     = []byte("seeds")     // seed gives a SeedRecord
 	changes   = []byte("changes")   // a number, big-endian, gives a Change
+	unended   = []byte("unended")   // seed gives Unix milliseconds, in decimal
 )
 
 // Bolt remembers in a file, through restarts and SIGKILL. Safe for concurrent

@@ -83,7 +83,7 @@ func open(path string) (db *bbolt.DB, err error) {
 	db.MaxBatchDelay = batchDelay
 	err = guard(func() error {
 		return db.Update(func(tx *bbolt.Tx) error {
-			for _, bucket := range [][]byte{published, seeds, changes, rows, watched, watchDue} {
+			for _, bucket := range [][]byte{published, seeds, changes, unended, rows, watched, watchDue} {
 				if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
 					return err
 				}

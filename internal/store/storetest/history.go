@@ -19,6 +19,8 @@ type History interface {
 	LastChange(ctx context.Context) (string, error)
 	Seed(ctx context.Context, seed string) (store.SeedRecord, error)
 	Scanned(ctx context.Context, seed string, record store.SeedRecord) error
+	Begin(ctx context.Context, seed string, at time.Time) (before time.Time, err error)
+	End(ctx context.Context, seed string) error
 	Seeds(ctx context.Context, yield func(string, store.SeedRecord)) error
 }
 
@@ -28,6 +30,7 @@ func RunHistory(t *testing.T, h History, pass func(time.Duration)) {
 	// Not as subtests: those cannot run where the time is an artificial one.
 	candidates(t, h, pass)
 	seedRecords(t, h)
+	beginnings(t, h)
 	changes(t, h)
 }
 
@@ -118,6 +121,31 @@ func seedRecords(t *testing.T, h History) {
 	})
 	if slices.Sort(seeds); err != nil || !slices.Equal(seeds, []string{"bank.com", "bank.net"}) {
 		t.Errorf("seeds %v, %v", seeds, err)
+	}
+}
+
+func beginnings(t *testing.T, h History) {
+	t.Helper()
+	first := time.Date(2025, 10, 16, 8, 0, 0, 1e6, time.UTC)
+	begin := func(seed string, at, want time.Time) {
+		t.Helper()
+		if before, err := h.Begin(t.Context(), seed, at); !before.Equal(want) || err != nil {
+			t.Errorf("%s begins at %v, before that at %v, %v; want %v", seed, at, before, err, want)
+		}
+	}
+	begin("bank.com", first, time.Time{})
+	begin("bank.com", first.Add(time.Second), first)
+	begin("bank.com", first.Add(time.Minute), first)
+	begin("bank.net", first.Add(time.Minute), time.Time{})
+	for range 2 {
+		if err := h.End(t.Context(), "bank.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin("bank.com", first.Add(time.Hour), time.Time{})
+	begin("bank.net", first.Add(time.Hour), first.Add(time.Minute))
+	if record, err := h.Seed(t.Context(), "began.com"); err != nil || record != (store.SeedRecord{}) {
+		t.Errorf("a seed that only began has %+v, %v", record, err)
 	}
 }
 
