@@ -69,14 +69,20 @@ func alerts(t *testing.T) (all []alert) {
 	return all
 }
 
+// board is all that the board has, in its order.
+func board(t *testing.T) []panel {
+	t.Helper()
+	var file struct{ Panels []panel }
+	if err := json.Unmarshal([]byte(read(t, "board.json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Panels
+}
+
 // panels are those of the board that show something.
 func panels(t *testing.T) (rows []string, shown []panel) {
 	t.Helper()
-	var board struct{ Panels []panel }
-	if err := json.Unmarshal([]byte(read(t, "board.json")), &board); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range board.Panels {
+	for _, p := range board(t) {
 		if p.Type == "row" {
 			rows = append(rows, p.Title)
 			continue

@@ -43,6 +43,7 @@ func (w *world) worker(name string, env map[string]string) *process {
 	p := launch(w.t, name, all, regexp.MustCompile(`"http":"(127\.0\.0\.1:\d+)"`), w.binary, "worker")
 	p.dir = all["OUTPUT_DIR"]
 	w.addrs = append(w.addrs, p.addr)
+	w.names[p.addr] = "worker " + name
 	w.nameTargets()
 	return p
 }

@@ -57,32 +57,39 @@ func TestFaults(t *testing.T) {
 	a := w.worker("a", map[string]string{"REDIS_HOST": redis.Host(), "REDIS_PORT": redis.Port(), "SPOOL_MAX_BYTES": "1MiB", "GOMEMLIMIT": "48MiB", "SEEDS_IN_PARALLEL": "2"})
 	a.awaitMetric("typostream_intake_lag_messages", func(v float64) bool { return v > 100 })
 	w.startPrometheus()
+	w.mark("the DNS fails on eight names of twenty, Kafka is slow")
 
 	c := w.worker("c", map[string]string{"KAFKA_ENABLED": "false", "NAMESERVERS": w.unused})
 	w.await("the DNS fails", "TypostreamDeadLetters", "TypostreamSlowAcknowledgements", "TypostreamLag", "TypostreamSeedsRetried",
 		"TypostreamUnknownNames", "TypostreamManyRegistered", "TypostreamResolverFails", "TypostreamResolverSilent", "TypostreamForgeries", "TypostreamNoResolver")
 
+	w.mark("Kafka and Redis are gone")
 	w.stopKafka()
 	redis.Close()
 	a.submit(w.brands...)
 	w.await("Kafka and Redis are away", "TypostreamKafkaAway", "TypostreamBreakerOpen", "TypostreamSpoolFills", "TypostreamStore")
 
 	// b begins with a spool and loses its disk.
+	w.mark("worker b begins with a spool")
 	dir := w.copySpool(a.dir)
 	b := w.worker("b", map[string]string{"OUTPUT_DIR": dir, "STATE_DIR": t.TempDir(), "GOMEMLIMIT": "12MiB"})
 	w.await("a worker begins with a spool", "TypostreamSpoolStays", "TypostreamMemory")
+	w.mark("the disk of b is gone")
 	if err := errors.Join(os.Rename(dir, dir+".away"), os.WriteFile(dir, nil, 0o600)); err != nil { // root may write everywhere but there
 		t.Fatal(err)
 	}
 	b.submit(w.brands...)
 	w.await("the disk is away too", "TypostreamUndelivered")
 
+	w.mark("Kafka is back")
 	w.startKafka(a.env["KAFKA_BOOTSTRAP"])
 	w.awaitQuery("the spool drains", `typostream_emit_spooled_events{instance="`+a.addr+`"} < 1`)
 	w.awaitQuery("Kafka takes events", `typostream_emit_breakers_open{instance="`+a.addr+`"} < 1`)
+	w.mark("worker b is killed")
 	b.kill()
 	w.await("a worker is gone", "TypostreamDown")
 	w.verify(a)
+	w.record()
 	for _, p := range []*process{a, c} {
 		if code := p.terminate(); code != 0 {
 			t.Errorf("exit code %d of %s after SIGTERM, want 0", code, p.name)
@@ -105,11 +112,14 @@ type world struct {
 	alerts     map[string]alert
 	exprs      map[string]string // what must have data, by what it is
 	seen       map[string]bool
+
+	marks []recordedMark    // when what began
+	names map[string]string // of addresses, for people
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, binary: filepath.Join(t.TempDir(), "typostream"), alerts: map[string]alert{}, exprs: map[string]string{}, seen: map[string]bool{}}
+	w := &world{t: t, binary: filepath.Join(t.TempDir(), "typostream"), alerts: map[string]alert{}, exprs: map[string]string{}, seen: map[string]bool{}, names: map[string]string{}}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.binary, "github.com/typostream/typostream/cmd/typostream")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -143,6 +153,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(dns.Close)
+	w.names[dns.Addr()], w.names[w.unused] = "resolver", "nobody there"
 	w.env = map[string]string{
 		"KAFKA_BOOTSTRAP": strings.Join(w.kafka.ListenAddrs(), ","), "NAMESERVERS": dns.Addr(), "REQUEST_TIMEOUT_DNS": "0.2", "REQUEST_RETRIES_DNS": "1",
 		"KAFKA_SEND_BACKOFF": "50ms", "KAFKA_RETRY_DELAY": "300ms", "KAFKA_DELIVERY_TIMEOUT_MS": "4s", "TRACK_UNREGISTERED": "all", "HTTP_ADDR": "127.0.0.1:0",
