@@ -17,7 +17,7 @@ E2E_PACKAGES  = $(sort $(dir $(E2E_FILES)))
 E2E_TESTS     = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\)[^A-Za-z0-9_].*testing[.]T.*/\1/p' $(E2E_FILES) | sort -u | paste -sd '|' -)
 
 .DEFAULT_GOAL := help
-.PHONY: help build image image-root image-test dist dist-test demo demo-reliability test race lint bench bench-dns bench-emit bench-stalls chaos soak fuzz coverage e2e kafka-jars kafka-up clean FORCE
+.PHONY: help build image image-root image-test dist dist-test demo demo-reliability picture picture-run test race lint bench bench-dns bench-emit bench-stalls chaos soak fuzz coverage e2e kafka-jars kafka-up clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ dist-test: ## make dist twice in two places, compare, look into everything; inst
 
 demo: ## scan two domains against a DNS server and a Kafka inside the process
 	$(GO) run ./internal/demo
+
+picture: ## draw docs/pictures anew: a scan on a terminal, and the board's questions from the recorded run; not on Windows
+	$(GO) run ./internal/picture
+
+picture-run: ## record that run anew: workers watched by Prometheus while things fail; needs Prometheus
+	$(GO) test -tags e2e -count=1 -timeout 10m -run '^TestFaults$$' ./docker/monitoring -record $(CURDIR)/docs/pictures/run.json
 
 demo-reliability: ## a worker while leaders move, brokers go and come back, and a record is refused
 	$(GO) run ./internal/demo reliability

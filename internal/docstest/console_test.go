@@ -261,7 +261,7 @@ func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, document := range []string{
 		"README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/EVENTS.md", "docs/FUZZERS.md", "docs/MIGRATION.md", "docs/OPERATIONS.md",
-		"docs/TUTORIAL.md", "docs/SECURITY.md", "docs/CONTRIBUTING.md", "testdata/README.md",
+		"docs/TUTORIAL.md", "docs/MONITORING.md", "docs/SECURITY.md", "docs/CONTRIBUTING.md", "testdata/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(readDocument(t, document), -1) {
 			target := filepath.Join(root, filepath.Dir(document), m[1])
