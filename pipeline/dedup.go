@@ -24,6 +24,9 @@ type History interface {
 	Candidates(ctx context.Context, seed, after string, limit int) (found []store.Entry, more bool, err error)
 	Seed(ctx context.Context, seed string) (store.SeedRecord, error)
 	Scanned(ctx context.Context, seed string, record store.SeedRecord) error
+	// Begin notes that a scan begins, and returns when one did that has not ended.
+	Begin(ctx context.Context, seed string, at time.Time) (before time.Time, err error)
+	End(ctx context.Context, seed string) error
 }
 
 // Dedup keeps candidates from being published again while they are known and

@@ -31,11 +31,15 @@ type Leases interface {
 func (d *Dedup) turn(ctx context.Context, v *visit, all []publication) (mine, others []publication, done func()) {
 	done = func() {}
 	mine, certain := d.fresh(ctx, v, all)
-	if d == nil || d.leases == nil || !certain {
+	names := namesOf(mine)
+	if d == nil || !certain || len(names) == 0 {
 		return mine, nil, done
 	}
-	names := namesOf(mine)
-	if len(names) == 0 {
+	if d.leases == nil {
+		if !v.since.IsZero() {
+			d.settle(ctx, v, names)
+			mine, _ = d.fresh(ctx, v, mine)
+		}
 		return mine, nil, done
 	}
 	token := rand.Text()
@@ -63,6 +67,7 @@ func (d *Dedup) turn(ctx context.Context, v *visit, all []publication) (mine, ot
 		return mine, others, done
 	}
 	done = d.hold(ctx, v.seed, held, token)
+	d.settle(ctx, v, held)
 	mine, _ = d.fresh(ctx, v, mine) // one may have been published between the question and the lease
 	return mine, others, done
 }

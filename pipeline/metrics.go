@@ -20,6 +20,7 @@ type Metrics struct {
 	known    prometheus.CounterFunc
 	store    prometheus.Counter
 	waits    prometheus.Histogram
+	heritage *prometheus.CounterVec
 	inWork   prometheus.Gauge
 	retries  prometheus.Counter
 
@@ -66,6 +67,9 @@ func NewMetrics() *Metrics {
 			Name: "typostream_lease_wait_seconds", Help: "How long batches waited for another worker that was publishing the same candidates.",
 			Buckets: []float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30},
 		}),
+		heritage: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "typostream_inherited_candidates_total", Help: "Candidates of scans that did not come to their end: found on the topic, and so not published again, or published without knowing.",
+		}, []string{"known"}),
 		inWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "typostream_seeds_in_work", Help: "Seeds accepted and not finished.",
 		}),
@@ -113,12 +117,15 @@ func NewMetrics() *Metrics {
 	for _, state := range []string{"registered", "absent", "unknown"} {
 		m.names.WithLabelValues(state)
 	}
+	for _, known := range []string{"yes", "no"} {
+		m.heritage.WithLabelValues(known)
+	}
 	return m
 }
 
 // Collectors are all of the pipeline's metrics.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.messages, m.badRows, m.lag, m.owned, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes, m.watchedSeeds, m.rescans, m.watchFailures}
+	return []prometheus.Collector{m.messages, m.badRows, m.lag, m.owned, m.seeds, m.names, m.allowed, m.known, m.store, m.waits, m.heritage, m.inWork, m.retries, m.accepted, m.merged, m.done, m.stopped, m.waiting, m.oldest, m.changes, m.watchedSeeds, m.rescans, m.watchFailures}
 }
 
 func (m *Metrics) message(v Verdict) {
@@ -177,6 +184,18 @@ func (m *Metrics) leaseWait(d time.Duration) {
 	if m != nil {
 		m.waits.Observe(d.Seconds())
 	}
+}
+
+// inherited counts candidates of a scan that was cut off.
+func (m *Metrics) inherited(known bool, n int) {
+	if m == nil {
+		return
+	}
+	label := "no"
+	if known {
+		label = "yes"
+	}
+	m.heritage.WithLabelValues(label).Add(float64(n))
 }
 
 func (m *Metrics) begin() {

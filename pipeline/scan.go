@@ -124,7 +124,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 			return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 		}
 	}
-	visit := s.Dedup.begin(ctx, seed)
+	visit := s.Dedup.begin(ctx, seed, s.inheritance())
 	publisher := newPublisher(ctx, visit, s.Emitter, s.Dedup, s.Tracer)
 	if len(own) > 0 {
 		publisher.publish(publication{messages: func(sighting) ([]emitter.Message, error) { return own, nil }})
@@ -153,9 +153,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 		return summary, fmt.Errorf("seed %s: %w", seed.FQDN, err)
 	}
 	summary.Generated = summary.Registered + summary.Absent + summary.Unknown // exact, where it was an upper bound
-	if seed.Only == nil {
-		s.Dedup.end(context.WithoutCancel(ctx), visit, seed.Brand, summary, s.now())
-	}
+	s.Dedup.end(context.WithoutCancel(ctx), visit, seed, summary, s.now())
 	s.Metrics.scanned(seed, summary)
 	return summary, nil
 }

@@ -14,6 +14,7 @@ type visit struct {
 	baseline bool // no scan was complete before
 	record   store.SeedRecord
 	there    map[string]struct{} // names that were registered
+	inheritance
 }
 
 // namesAtATime are read of a seed's history.
@@ -21,14 +22,17 @@ const namesAtATime = 1000
 
 // begin reads what is known of the seed. Its names are those that were found
 // registered: as many as a scan finds, not as it asks about.
-func (d *Dedup) begin(ctx context.Context, seed Seed) *visit {
-	v := &visit{seed: seed.FQDN}
+func (d *Dedup) begin(ctx context.Context, seed Seed, inherited inheritance) *visit {
+	v := &visit{seed: seed.FQDN, inheritance: inherited}
 	if d == nil || d.history == nil || seed.Recheck {
 		return v
 	}
 	record, err := d.history.Seed(ctx, seed.FQDN)
 	if err == nil {
 		v.there, err = d.there(ctx, seed.FQDN)
+	}
+	if err == nil && v.topic != nil {
+		v.since, err = d.history.Begin(ctx, seed.FQDN, time.Now())
 	}
 	d.note(err)
 	if err == nil {
@@ -60,14 +64,21 @@ func (v *visit) missed(name string) bool {
 	return there
 }
 
-// end remembers that a scan was complete. The first one is the baseline if Kafka
-// has all of its events: else those would be news to the next.
-func (d *Dedup) end(ctx context.Context, v *visit, brand string, s Summary, now time.Time) {
+// end remembers that a scan is over and, if it was of all names, complete. The
+// first complete one is the baseline if Kafka has all of its events: else those
+// would be news to the next.
+func (d *Dedup) end(ctx context.Context, v *visit, seed Seed, s Summary, now time.Time) {
 	if !v.certain {
 		return
 	}
+	if v.topic != nil {
+		d.note(d.history.End(ctx, v.seed))
+	}
+	if seed.Only != nil {
+		return
+	}
 	record := v.record
-	record.Brand, record.LastScan, record.Registered = brand, now, s.Registered
+	record.Brand, record.LastScan, record.Registered = seed.Brand, now, s.Registered
 	if record.Baseline.IsZero() && s.Receipt.Spooled+s.Receipt.DeadLettered == 0 {
 		record.Baseline = now
 	}

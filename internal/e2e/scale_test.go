@@ -23,8 +23,8 @@ import (
 
 // Three workers share one topic of 12 partitions with 300 seeds, and a Redis.
 // One is killed when a third of the seeds is done: the others finish what it
-// had. The topic must hold every name, and none again but for what the victim
-// had under way when it died.
+// had. The topic must hold every name, and none again: what the victim published
+// and could not mark before it died they find there.
 func TestThreeWorkers(t *testing.T) {
 	const members, limit, size = 3, 150, 300
 	w := newWorld(t)
@@ -85,6 +85,7 @@ func TestThreeWorkers(t *testing.T) {
 	if owned != partitions {
 		t.Errorf("the survivors read %v partitions, want %d", owned, partitions)
 	}
+	after := []map[string]float64{workers[1].series(), workers[2].series()}
 	for _, p := range workers[1:] {
 		if code := p.terminate(); code != 0 {
 			t.Errorf("exit code %d after SIGTERM, want 0", code)
@@ -104,17 +105,18 @@ func TestThreeWorkers(t *testing.T) {
 			t.Errorf("nobody finished %s", seed)
 		}
 	}
-	// A name is marked in Redis when Kafka has it. Only a death between the two
-	// lets the next owner of the seed publish it again.
-	for seed, more := range n.repeatedVariants {
-		if !survivors[seed] || finished[seed] {
-			t.Errorf("%d candidates of %s came twice, though its scan was not interrupted", more, seed)
-		}
+	known, unknown := 0.0, 0.0
+	for _, m := range after {
+		known, unknown = known+m[`typostream_inherited_candidates_total{known="yes"}`], unknown+m[`typostream_inherited_candidates_total{known="no"}`]
+	}
+	if again := sum(n.repeatedVariants); float64(again) > unknown {
+		t.Errorf("%d candidates came twice, %v of them counted: %v", again, unknown, n.repeatedVariants)
 	}
 	t.Logf("in: %d seeds, %d look-alikes of each asked about, %d of all registered", size, limit, len(expected))
 	t.Logf("share of each worker:\n%s", strings.Join(shares, "\n"))
 	t.Logf("out: %d candidates and %d seeds, missing %d; again: %d candidates, %d records of seeds (%d seeds finished by the victim and once more: they were not committed)",
 		n.variants, n.seeds, n.missing, sum(n.repeatedVariants), n.repeats()-sum(n.repeatedVariants), inherited)
+	t.Logf("published by the victim and not marked: %v found on the topic, %v published without knowing", known, unknown)
 	t.Logf("Redis holds %d bytes more than at the start: %d a candidate", memoryOf(t, server)-empty, (memoryOf(t, server)-empty)/len(expected))
 	t.Logf("the survivors' lag rose to %v messages; 0 after %.1f s, of which Kafka waits 30 s for the dead", most, settled.Seconds())
 }
