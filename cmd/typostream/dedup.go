@@ -26,7 +26,7 @@ type knownCandidates struct {
 	dedup   *pipeline.Dedup
 	history api.History           // nil where nothing outlives the process
 	find    whereabouts.Find      // likewise
-	sweep   func(context.Context) // forgets what is too old until the context ends; nil where nothing is to be done
+	tend    func(context.Context) // does what is to be done beside, until the context ends; nil for nothing
 	store   io.Closer             // nil where there is nothing to close
 }
 
@@ -46,13 +46,14 @@ func openKnown(s *settings, file *store.File, metrics *pipeline.Metrics, log *sl
 		return &knownCandidates{}, nil
 	case s.RedisHost != "":
 		r := store.NewRedis(redisConfig(s))
-		return &knownCandidates{dedup: pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log), history: r, find: r.Find, store: r}, nil
+		dedup := pipeline.NewDedup(r, s.DedupTTL, s.EmitAll, metrics, log)
+		return &knownCandidates{dedup: dedup, history: r, find: r.Find, tend: dedup.Watch, store: r}, nil
 	case file == nil:
 		return inMemory(s, metrics, log)
 	}
 	bolt := file.Published(s.DedupTTL)
-	sweep := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
-	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, find: bolt.Find, sweep: sweep}, nil
+	tend := func(ctx context.Context) { sweepDaily(ctx, bolt, log) }
+	return &knownCandidates{dedup: pipeline.NewDedup(bolt, s.DedupTTL, s.EmitAll, metrics, log), history: bolt, find: bolt.Find, tend: tend}, nil
 }
 
 func redisConfig(s *settings) store.RedisConfig {

@@ -27,8 +27,8 @@ func (w *workerRun) serve(ctx context.Context, server *httpd.Server, checks []ht
 		watch.Go(func() { w.ensureTopics(serving) })
 		watch.Go(func() { w.kafka.Run(serving) })
 	}
-	if w.known.sweep != nil {
-		watch.Go(func() { w.known.sweep(serving) })
+	if w.known.tend != nil {
+		watch.Go(func() { w.known.tend(serving) })
 	}
 	return func() error {
 		undrain()

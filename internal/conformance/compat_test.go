@@ -15,7 +15,8 @@ import (
 )
 
 // The service that is replaced scanned a brand when it came, wrote all that it
-// found each time, and did not come back to it.
+// found each time, and did not come back to it. It said that all was well while
+// Redis was gone, which is not to be repeated.
 func TestCompatPublishesEachTime(t *testing.T) {
 	d := deployments[slices.IndexFunc(deployments, func(d deployment) bool { return d.compat })]
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, rawTopic, crawlTopic, inactiveTopic, letterTopic))
@@ -37,6 +38,12 @@ func TestCompatPublishesEachTime(t *testing.T) {
 	if status, body := w.get("/api/v1/watched"); status != http.StatusServiceUnavailable || !strings.Contains(body, "RESCAN_INTERVAL is 0") {
 		t.Errorf("/api/v1/watched: %d %s", status, body)
 	}
+	// Redis goes away, and nobody has anything to ask it: the worker tells.
+	redis.Close()
+	waitFor(t, "/readyz says that Redis is gone", func() bool {
+		status, body := w.get("/readyz")
+		return status == http.StatusOK && strings.Contains(body, `"status":"degraded"`) && strings.Contains(body, `"store":"`)
+	})
 	w.terminate()
 
 	events := ownRecords(w.read(d.output), []*message{submission})
