@@ -215,6 +215,9 @@ func replayAll(t *testing.T, d deployment, brokers []string, redis mirror) {
 	w.awaitCounts(want)
 	w.awaitLog(`"msg":"Completed gamma.org: `) // of the file
 	w.awaitMetric("typostream_seeds_in_work", 0)
+	if n := strings.Count(w.log.text(), `"unknown":1`); n != 1 {
+		t.Errorf("%d seeds with one unknown name, want that of the name with SERVFAIL", n)
+	}
 	if d.input == d.output { // what it wrote comes back, and is skipped
 		want["own_output"] += len(ownRecords(w.read(d.output), inputs))
 		w.awaitCounts(want)
@@ -264,7 +267,7 @@ func schema(t *testing.T, name string) *jsonschema.Schema {
 }
 
 // decode holds a record to a schema, and to the keys that it must not have
-// since neighbours route on them.
+// since neighbours route on them. observed_at is seconds, ts milliseconds.
 func decode(t *testing.T, s *jsonschema.Schema, value []byte, forbidden ...string) map[string]any {
 	t.Helper()
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
@@ -278,6 +281,16 @@ func decode(t *testing.T, s *jsonschema.Schema, value []byte, forbidden ...strin
 	for _, key := range forbidden {
 		if _, there := fields[key]; there {
 			t.Errorf("forbidden key %s in %s", key, value)
+		}
+	}
+	for key, unit := range map[string]float64{"observed_at": 1, "ts": 1e-3} {
+		n, there := fields[key].(json.Number)
+		if !there {
+			continue
+		}
+		at, err := n.Float64()
+		if age := time.Since(time.UnixMicro(int64(at * unit * 1e6))); err != nil || age < -time.Minute || age > time.Hour {
+			t.Errorf("%s of %s is %s, which was %v ago", key, value, n, age)
 		}
 	}
 	return fields
@@ -423,6 +436,9 @@ func checkInactive(t *testing.T, d deployment, records []*kgo.Record) {
 	slices.Sort(names)
 	if len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Error("a name came twice")
+	}
+	if slices.Contains(names, "acmel.com") {
+		t.Error("acmel.com, of which nothing is known, is called inactive")
 	}
 	if d.track != "all" && !slices.Equal(names, quiet) {
 		t.Errorf("inactive are %q, want %q", names, quiet)
