@@ -225,6 +225,9 @@ func replayAll(t *testing.T, d deployment, brokers []string, redis mirror) {
 	if counted := w.counts(); !maps.Equal(counted, want) {
 		t.Errorf("the worker counted %v, want %v", counted, want)
 	}
+	if redis.kill == nil {
+		awaitRedis(t, redis.addr)
+	}
 	w.terminate()
 
 	events := ownRecords(w.read(d.output), inputs)

@@ -199,6 +199,18 @@ func (w *worker) read(topic string) []*kgo.Record {
 	return records
 }
 
+// awaitRedis waits until all scans have ended there: a slow Redis is written to
+// later, but not after the worker has ended.
+func awaitRedis(t *testing.T, addr string) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	waitFor(t, "Redis has four seeds that were processed, and none at work", func() bool {
+		processed, _ := client.Get(t.Context(), "dnstwist:total_processed").Result()
+		return processed == "4" && client.Exists(t.Context(), "dnstwist:queue:active").Val() == 0
+	})
+}
+
 // checkRedis: the state of the scans stands there, nobody is left at work, and
 // first_seen is set for what was published, unless its readers' input is our
 // output.
