@@ -26,13 +26,16 @@ type KafkaSourceConfig struct {
 	FuzzSources []string
 	// Dial opens connections to brokers. Default plain TCP within 3 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// RetryDelay paces joining the group again after an error. Default 5 s.
+	// RetryDelay paces attempts to reach brokers. What a cluster settles by itself,
+	// such as who coordinates the group, is asked about more often. Default 5 s.
 	RetryDelay time.Duration
 	// CommitInterval is the longest time between an acknowledgement and its
 	// commit. Default 200 ms.
 	CommitInterval time.Duration
 	// SessionTimeout is how long the group waits for a sign of life before it
-	// gives the partitions to others; a tenth of it is between two. Default 30 s.
+	// gives the partitions to others; a tenth of it, and at most a second, is between
+	// two. A third of it is how long the group waits for members that a rebalance
+	// asks to join again. Default 30 s.
 	SessionTimeout time.Duration
 	// DeadLetters takes the messages that cannot be used.
 	DeadLetters *emitter.DeadLetters
@@ -43,6 +46,7 @@ type KafkaSourceConfig struct {
 const (
 	defaultRetryDelay     = 5 * time.Second
 	defaultSession        = 30 * time.Second
+	longestBeat           = time.Second // so that a coordinator that is gone is missed soon
 	defaultCommitInterval = 200 * time.Millisecond
 	// maxOpenOffsets bounds the records of a partition that wait for their
 	// commit behind one that takes long.
@@ -143,11 +147,15 @@ func (s *KafkaSource) Unready() error {
 // Run implements Source. It stays a member of the group while the delivered
 // seeds are finished, commits the last of them and leaves the group.
 func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
+	s.awaitCoordinator(ctx, "", 0)
+	if ctx.Err() != nil {
+		return nil
+	}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: s.cfg.Group, Brokers: s.cfg.Brokers, Topics: []string{s.cfg.Topic},
-		StartOffset: kafka.FirstOffset, WatchPartitionChanges: true, JoinGroupBackoff: s.cfg.RetryDelay,
-		SessionTimeout: s.cfg.SessionTimeout, HeartbeatInterval: s.cfg.SessionTimeout / 10,
-		Dialer: s.dialer,
+		StartOffset: kafka.FirstOffset, WatchPartitionChanges: true, JoinGroupBackoff: min(s.cfg.RetryDelay, longStep),
+		SessionTimeout: s.cfg.SessionTimeout, RebalanceTimeout: s.cfg.SessionTimeout / 3,
+		HeartbeatInterval: min(s.cfg.SessionTimeout/10, longestBeat), Dialer: s.dialer,
 	})
 	if err != nil {
 		return fmt.Errorf("kafka source: %w", err)
@@ -176,6 +184,7 @@ func (s *KafkaSource) Run(ctx context.Context, out chan<- Delivery) error {
 // follow takes part in one generation of the group after the other until
 // membership ends.
 func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.ConsumerGroup, out chan<- Delivery) {
+	member, wait := "", firstStep
 	for {
 		generation, err := group.Next(membership)
 		switch {
@@ -183,17 +192,28 @@ func (s *KafkaSource) follow(ctx, membership context.Context, group *kafka.Consu
 			return
 		case err != nil:
 			s.setUnready(err)
+			s.awaitCoordinator(membership, "", 0)
+			if member != "" && !errors.Is(err, kafka.RebalanceInProgress) { // else it is still this one
+				s.leave(membership, member)
+				member = ""
+			}
 			continue // the group itself waits before it tries again
 		case len(generation.Assignments[s.cfg.Topic]) == 0:
 			// Nothing to read is normal with more members than partitions. But
 			// where the topic is missing the generation is over already.
 			if err := s.lookup(membership); err != nil {
 				s.setUnready(err)
-				pause(membership, s.cfg.RetryDelay)
+				pause(membership, wait)
+				wait = min(2*wait, s.cfg.RetryDelay)
 				continue
 			}
 		}
+		member, wait = generation.MemberID, firstStep
 		partitions := s.adopt(generation)
+		generation.Start(func(genCtx context.Context) {
+			<-genCtx.Done()
+			s.awaitCoordinator(membership, generation.MemberID, int(generation.ID)) // the next one waits for this
+		})
 		for _, p := range partitions {
 			generation.Start(func(genCtx context.Context) {
 				s.read(ctx, genCtx, p, out)
@@ -221,13 +241,12 @@ func (s *KafkaSource) lookup(ctx context.Context) error {
 // that a new cluster has yet to choose, is no warning.
 func (s *KafkaSource) setUnready(err error) {
 	level := slog.LevelWarn
+	if unsettled(err) || errors.Is(err, kafka.RebalanceInProgress) {
+		level = slog.LevelInfo
+	}
 	var code kafka.Error
 	if errors.As(err, &code) {
 		err = errors.New(code.Title()) // the whole text explains the protocol
-		switch code {
-		case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.RebalanceInProgress:
-			level = slog.LevelInfo
-		}
 	}
 	s.mu.Lock()
 	known := s.unready != nil && s.unready.Error() == err.Error()

@@ -94,10 +94,10 @@ type running struct {
 
 func (b *broker) run(t *testing.T) *running {
 	t.Helper()
-	return b.runSession(t, 0)
+	return b.runWith(t, func(*KafkaSourceConfig) {})
 }
 
-func (b *broker) runSession(t *testing.T, session time.Duration) *running {
+func (b *broker) runWith(t *testing.T, change func(*KafkaSourceConfig)) *running {
 	t.Helper()
 	dir := t.TempDir()
 	dead, err := emitter.NewDeadLetters(emitter.DeadLettersConfig{Dir: dir, Log: slog.New(slog.DiscardHandler)})
@@ -106,10 +106,12 @@ func (b *broker) runSession(t *testing.T, session time.Duration) *running {
 	}
 	t.Cleanup(func() { dead.Close() })
 	meter := NewMetrics()
-	source, err := NewKafkaSource(KafkaSourceConfig{
+	cfg := KafkaSourceConfig{
 		Brokers: b.addrs, Topic: testTopic, Group: testGroup, RetryDelay: 50 * time.Millisecond,
-		CommitInterval: 10 * time.Millisecond, SessionTimeout: session, DeadLetters: dead, Metrics: meter, Log: slog.New(slog.DiscardHandler),
-	})
+		CommitInterval: 10 * time.Millisecond, DeadLetters: dead, Metrics: meter, Log: slog.New(slog.DiscardHandler),
+	}
+	change(&cfg)
+	source, err := NewKafkaSource(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +316,7 @@ func TestKafkaSourceLivesThroughALongSeed(t *testing.T) {
 		})
 	}
 	b.produce(0, submission("long.com"), submission("next.com"))
-	r := b.runSession(t, 3*time.Second)
+	r := b.runWith(t, func(c *KafkaSourceConfig) { c.SessionTimeout = 3 * time.Second })
 	long := r.next()
 	r.next().Done(nil)
 	before, joined := beats.Load(), joins.Load()

@@ -35,6 +35,7 @@ func (s *KafkaSource) read(ctx, generation context.Context, p *partition, out ch
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(generation, cancel)()
+	wait := firstStep // a new leader is there in a moment, a broker that was lost is not
 	for ctx.Err() == nil {
 		messages, err := s.fetch(ctx, p)
 		if ctx.Err() != nil {
@@ -43,10 +44,13 @@ func (s *KafkaSource) read(ctx, generation context.Context, p *partition, out ch
 		s.setProblem(p, err)
 		if err != nil {
 			s.transport.CloseIdleConnections() // ask anew who leads the partition
-			if !pause(ctx, s.cfg.RetryDelay) {
+			if !pause(ctx, min(wait, s.cfg.RetryDelay)) {
 				return
 			}
+			wait = min(2*wait, s.cfg.RetryDelay)
+			continue
 		}
+		wait = firstStep
 		for _, m := range messages {
 			if !s.take(ctx, p, m, out) {
 				return

@@ -43,8 +43,10 @@ func (w *watchedQueue) config() WatchConfig {
 	}
 }
 
-func (w *watchedQueue) begin() {
-	w.watch = NewWatch(w.config())
+func (w *watchedQueue) begin() { w.beginWith(w.config()) }
+
+func (w *watchedQueue) beginWith(cfg WatchConfig) {
+	w.watch = NewWatch(cfg)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.watch.Run(ctx, nil) }()

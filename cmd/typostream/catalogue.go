@@ -71,7 +71,7 @@ func intakeOptions() []option {
 		},
 		{
 			name: "retry-delay", env: []string{"KAFKA_RETRY_DELAY"}, value: "5s",
-			usage: "`TIME` between attempts to join the group and to finish a seed",
+			usage: "`TIME` between attempts to reach Kafka for the group and to finish a seed",
 			set:   duration(10*time.Millisecond, time.Hour, func(s *settings) *time.Duration { return &s.RetryDelay }),
 		},
 		{
