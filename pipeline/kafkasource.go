@@ -321,28 +321,40 @@ func (s *KafkaSource) commitLoop(generation context.Context) {
 func (s *KafkaSource) commit() {
 	s.committing.Lock()
 	defer s.committing.Unlock()
-	s.mu.Lock()
-	generation := s.generation
-	moved := map[*partition]int64{}
-	offsets := map[int]int64{}
-	for _, p := range s.partitions {
-		if next := p.checkpoint.next; next > p.committed {
-			moved[p], offsets[p.id] = next, next
-		}
-	}
-	s.mu.Unlock()
-	if len(offsets) == 0 {
+	generation, moved := s.uncommitted()
+	if len(moved) == 0 {
 		return
+	}
+	offsets := map[int]int64{}
+	for p, next := range moved {
+		offsets[p.id] = next
 	}
 	if err := generation.CommitOffsets(map[string]map[int]int64{s.cfg.Topic: offsets}); err != nil {
 		s.cfg.Log.Warn("offsets not committed; they will be with the next commit, or their seeds are scanned again", "group", s.cfg.Group, "cause", err)
 		return
 	}
+	s.noteCommitted(moved)
+}
+
+// uncommitted are the offsets that are to be committed, and in which generation.
+func (s *KafkaSource) uncommitted() (*kafka.Generation, map[*partition]int64) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved := map[*partition]int64{}
+	for _, p := range s.partitions {
+		if next := p.checkpoint.next; next > p.committed {
+			moved[p] = next
+		}
+	}
+	return s.generation, moved
+}
+
+func (s *KafkaSource) noteCommitted(moved map[*partition]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for p, next := range moved {
 		p.committed = next
 	}
-	s.mu.Unlock()
 }
 
 // pause waits for d and reports whether it did, rather than ctx ending first.
