@@ -210,7 +210,7 @@ func workerKilled(t *testing.T, w *world, env map[string]string, c cohort) {
 	w.submit(submissions(c.seeds)...)
 	victim.awaitLog("Completed ")
 	victim.kill()
-	heir := start(t, env, "worker") // gets the partitions when the victim's session has run out, after 30 s
+	heir := start(t, env, "worker") // gets the partitions when the group has waited for the victim, for 10 s
 	w.awaitNoLag()
 	t.Logf("in: %d seeds; finished by the victim %d, by its heir %d", len(c.seeds), len(victim.completed()), len(heir.completed()))
 	if code := heir.terminate(); code != 0 {
