@@ -144,12 +144,12 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	return run.scanAll(ctx, in)
 }
 
-// collectLess has garbage collected when the heap has grown fivefold, not
-// twofold: a scan is over before that pays (a tenth less CPU, for 1 MiB).
+// collectLess has garbage collected when the heap has grown ninefold, not
+// twofold: a scan is over before that pays (a tenth less CPU, for 2 MiB).
 // GOGC, if it is set, and GOMEMLIMIT stay as they are.
 func collectLess() {
 	const usual = 100
-	if before := debug.SetGCPercent(400); before != usual {
+	if before := debug.SetGCPercent(800); before != usual {
 		debug.SetGCPercent(before)
 	}
 }
