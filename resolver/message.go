@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -278,7 +279,7 @@ func (r *reply) collect(rrs []dns.RR, name string, t Type) {
 		target := ""
 		for _, rr := range rrs {
 			h := rr.Header()
-			if h.Class != dns.ClassINET || strings.ToLower(h.Name) != owners[len(owners)-1] {
+			if h.Class != dns.ClassINET || !strings.EqualFold(h.Name, owners[len(owners)-1]) {
 				continue
 			}
 			switch rr := rr.(type) {
@@ -300,7 +301,7 @@ func (r *reply) collect(rrs []dns.RR, name string, t Type) {
 	}
 	for _, rr := range rrs {
 		h := rr.Header()
-		if h.Rrtype != uint16(t) || h.Class != dns.ClassINET || !contains(owners, strings.ToLower(h.Name)) {
+		if h.Rrtype != uint16(t) || h.Class != dns.ClassINET || !slices.ContainsFunc(owners, func(owner string) bool { return strings.EqualFold(owner, h.Name) }) {
 			continue
 		}
 		if text := r.text(rr); text != "" {

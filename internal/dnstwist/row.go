@@ -3,6 +3,7 @@ package dnstwist
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"slices"
@@ -82,17 +83,18 @@ func PrintJSON(w *bufio.Writer, rows []*Row) error {
 		return err
 	}
 	const indent = "    "
+	// One row at a time: all in one piece would take several times their memory.
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent(indent, indent)
 	between := "[\n" + indent
 	for _, row := range rows {
-		// One at a time: all in one piece would take several times their memory.
-		text, err := json.MarshalIndent(row, indent, indent)
-		if err != nil {
+		text.Reset()
+		text.WriteString(between)
+		if err := encoder.Encode(row); err != nil {
 			return err
 		}
-		if _, err := w.WriteString(between); err != nil {
-			return err
-		}
-		if _, err := w.Write(text); err != nil {
+		if _, err := w.Write(bytes.TrimSuffix(text.Bytes(), []byte("\n"))); err != nil {
 			return err
 		}
 		between = ",\n" + indent
