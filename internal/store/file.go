@@ -21,8 +21,9 @@ const (
 // ErrInUse says that another process has the file open.
 var ErrInUse = errors.New("the file is in use by another process")
 
-// File is what a worker keeps on disk (bbolt): the memory of what was published
-// and the queue of seeds, each with a type of its own. Both end with Close.
+// File is what a worker keeps on disk (bbolt): the memory of what was
+// published, the queue of seeds and lists of domains, each with a type of its
+// own. All end with Close.
 type File struct{ db *bbolt.DB }
 
 // Open opens the file, or makes it with its directory. What is no store is
@@ -83,7 +84,7 @@ func open(path string) (db *bbolt.DB, err error) {
 	db.MaxBatchDelay = batchDelay
 	err = guard(func() error {
 		return db.Update(func(tx *bbolt.Tx) error {
-			for _, bucket := range [][]byte{published, seeds, changes, unended, rows, watched, watchDue} {
+			for _, bucket := range [][]byte{published, seeds, changes, unended, rows, watched, watchDue, []byte(Allowed), []byte(Denied)} {
 				if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
 					return err
 				}

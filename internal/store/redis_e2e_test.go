@@ -4,6 +4,9 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -95,4 +98,23 @@ func TestRealWatch(t *testing.T) {
 		workers = append(workers, r.Watch())
 	}
 	storetest.RunWatch(t, workers[0], workers[1])
+}
+
+func TestRealList(t *testing.T) {
+	server := storetest.StartRedis(t)
+	one, two := redisAt(t, server.Addr()), redisAt(t, server.Addr())
+	storetest.RunList(t, one.List(store.Allowed, storetest.ListLimit), two.List(store.Allowed, storetest.ListLimit), one.List(store.Denied, storetest.ListLimit))
+
+	// As much as one request may bring is taken, and read, within the patience for it.
+	l := one.List(store.Denied, 100_000)
+	var many []string
+	for i := range 10_000 {
+		many = append(many, fmt.Sprintf("%05d.com", i))
+	}
+	if n, err := l.Add(t.Context(), many, time.Now(), strings.Repeat("n", 256)); n != len(many) || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got, _, err := two.List(store.Denied, 100_000).Load(t.Context(), ""); !slices.Equal(got, many) || err != nil {
+		t.Errorf("%d domains, %v", len(got), err)
+	}
 }

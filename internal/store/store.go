@@ -1,11 +1,11 @@
 // Package store remembers what was found of each seed's look-alikes and when: so
 // that what is known already is not published again, and so that what has
 // changed is told apart. And it holds the queue of seeds that a worker has
-// accepted.
+// accepted, and the lists of domains that it was given.
 //
 // Of what was found it is a memory, not a promise: whoever asks it publishes
 // when it has no answer. What is lost there costs a repeated event, never a
-// missing one. The queue is a promise.
+// missing one. The queue and the lists are a promise.
 package store
 
 import (
