@@ -29,11 +29,18 @@ const (
 	TrackAll // the absent names too
 )
 
-// Tags are what the answer's records show, in words, sorted.
+// tagDenied marks a name that the deny list covers.
+const tagDenied = "denied"
+
+// Tags are what the lists say of the name and what the answer's records show, in
+// words, sorted.
 func (r *Result) Tags() []string {
 	tags := r.Answer.Tags()
 	if resolver.LikelyOwned(&r.own, &r.Answer) {
-		tags = append([]string{resolver.TagLikelyOwned}, tags...) // the first in the alphabet
+		tags = append([]string{resolver.TagLikelyOwned}, tags...) // before all others of records
+	}
+	if r.lists.Denies(r.Variant.FQDN) {
+		tags = append([]string{tagDenied}, tags...) // the first in the alphabet
 	}
 	return tags
 }

@@ -37,6 +37,7 @@ type Result struct {
 	at    time.Time
 	own   resolver.Answer // of the brand itself, if the name is registered
 	event *emitter.Event
+	lists *fuzzer.DomainLists // of the scan
 }
 
 // Event is the result as an event. It is made when it is first asked for: most
@@ -85,10 +86,10 @@ func (s *Summary) Add(other Summary) {
 type Scanner struct {
 	Resolver *resolver.Resolver
 	Permute  func(fuzzer.Seed) *fuzzer.Permutations
-	Allow    func() *fuzzer.AllowList // names that are nobody's squats: not asked about; called for each scan, nil for none
-	Country  func(string) string      // of an IP address, "" if it is not known; nil for none
-	Emitter  Emitter                  // nil: nothing is published
-	Dedup    *Dedup                   // nil: what is known is published again
+	Lists    func() *fuzzer.DomainLists // of names that are not asked about, or tagged as denied; called for each scan, nil for none
+	Country  func(string) string        // of an IP address, "" if it is not known; nil for none
+	Emitter  Emitter                    // nil: nothing is published
+	Dedup    *Dedup                     // nil: what is known is published again
 	Topics   Topics
 	Track    Tracking
 	Observer Observer
@@ -112,7 +113,8 @@ func (s *Scanner) Scan(ctx context.Context, seed Seed) (Summary, error) {
 
 func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 	var summary Summary
-	names, total, allowed := s.names(seed)
+	lists := s.lists()
+	names, total, allowed := Names(seed, s.Permute, lists)
 	summary.Generated, summary.Allowed = total, allowed
 	if s.Observer.Generated != nil {
 		s.Observer.Generated(seed, total)
@@ -134,7 +136,7 @@ func (s *Scanner) scan(ctx context.Context, seed Seed) (Summary, error) {
 	spare := &Result{} // most results are not published: they take turns with one
 	err := resolver.Each(publisher.ctx, s.Resolver, names, func(v fuzzer.Variant) string { return v.FQDN },
 		func(v fuzzer.Variant, a resolver.Answer) error {
-			*spare = Result{Seed: &seed, Variant: v, Answer: a, at: s.now()}
+			*spare = Result{Seed: &seed, Variant: v, Answer: a, at: s.now(), lists: lists}
 			if a.State == resolver.Registered {
 				spare.own = owner()
 				spare.Country = s.country(&a)
@@ -176,36 +178,35 @@ func (s *Scanner) owner(ctx context.Context, seed Seed) (get func() resolver.Ans
 	return func() resolver.Answer { <-found; return answer }, func() { cancel(); <-found }
 }
 
-// names are what is to be asked about for a seed, less those that are allowed.
-func (s *Scanner) names(seed Seed) (names iter.Seq[fuzzer.Variant], total, allowed int) {
-	var allow *fuzzer.AllowList // one for the whole scan, whatever becomes of it meanwhile
-	if s.Allow != nil {
-		allow = s.Allow()
+// lists are those of a whole scan, whatever becomes of them meanwhile.
+func (s *Scanner) lists() *fuzzer.DomainLists {
+	if s.Lists == nil {
+		return nil
 	}
-	return Names(seed, s.Permute, allow)
+	return s.Lists()
 }
 
 // Names are what a scan asks about for a seed: its look-alikes less the allowed
 // ones, or itself. total counts them, allowed those that are left out.
-func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, allow *fuzzer.AllowList) (names iter.Seq[fuzzer.Variant], total, allowed int) {
+func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, lists *fuzzer.DomainLists) (names iter.Seq[fuzzer.Variant], total, allowed int) {
 	if seed.Recheck {
 		return func(yield func(fuzzer.Variant) bool) { yield(fuzzer.Variant{FQDN: seed.FQDN}) }, 1, 0
 	}
 	permutations := permute(seed.Seed)
 	if seed.Only != nil {
-		return only(permutations, seed.Only, allow), len(seed.Only), 0
+		return only(permutations, seed.Only, lists), len(seed.Only), 0
 	}
-	if allow.Len() == 0 {
+	if !lists.Allowing() {
 		return permutations.All(), permutations.Len(), 0
 	}
 	for v := range permutations.All() {
-		if allow.Allows(v.FQDN) {
+		if lists.Allows(v.FQDN) {
 			allowed++
 		}
 	}
 	return func(yield func(fuzzer.Variant) bool) {
 		for v := range permutations.All() {
-			if !allow.Allows(v.FQDN) && !yield(v) {
+			if !lists.Allows(v.FQDN) && !yield(v) {
 				return
 			}
 		}
@@ -214,10 +215,10 @@ func Names(seed Seed, permute func(fuzzer.Seed) *fuzzer.Permutations, allow *fuz
 
 // only are those of the permutations that are among the names and not allowed,
 // each with all of its ways.
-func only(permutations *fuzzer.Permutations, names []string, allow *fuzzer.AllowList) iter.Seq[fuzzer.Variant] {
+func only(permutations *fuzzer.Permutations, names []string, lists *fuzzer.DomainLists) iter.Seq[fuzzer.Variant] {
 	wanted := map[string]bool{}
 	for _, name := range names {
-		wanted[name] = !allow.Allows(name)
+		wanted[name] = !lists.Allows(name)
 	}
 	return func(yield func(fuzzer.Variant) bool) {
 		for v := range permutations.All() {

@@ -253,11 +253,11 @@ func TestScanOfOneNameThatIsNotRegistered(t *testing.T) {
 func TestScanLeavesOutAllowedNames(t *testing.T) {
 	sink := &memory{}
 	s := newScanner(t, testZone, sink)
-	list, _, err := fuzzer.ReadAllowList(strings.NewReader("ban.com\n*.nowhere.com\n"))
+	list, _, err := fuzzer.ReadDomainList(strings.NewReader("ban.com\n*.nowhere.com\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Allow = func() *fuzzer.AllowList { return list }
+	s.Lists = func() *fuzzer.DomainLists { return &fuzzer.DomainLists{Allow: []*fuzzer.DomainList{list}} }
 	summary, err := s.Scan(t.Context(), bank(t, FromCSV))
 	if err != nil || summary.Generated != 3 || summary.Allowed != 1 || summary.Registered != 1 {
 		t.Errorf("summary %+v, %v", summary, err)

@@ -17,7 +17,7 @@ type allowFile struct {
 	log  *slog.Logger
 
 	mu   sync.Mutex // guards all below
-	list *fuzzer.AllowList
+	list *fuzzer.DomainList
 	seen fs.FileInfo // of the file when it was last read, well or not; nil if it was not there
 	told bool        // that the file is not there
 }
@@ -38,7 +38,7 @@ func (t *terminal) openAllowFile(path string, log *slog.Logger) (*allowFile, err
 // current returns the list in force, read anew if the file is another than
 // when it was last read: by its identity, size or time of change. That costs a
 // stat where nothing changed.
-func (a *allowFile) current() *fuzzer.AllowList {
+func (a *allowFile) current() *fuzzer.DomainList {
 	if a.path == "" {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (a *allowFile) read(info fs.FileInfo) {
 		return
 	}
 	defer file.Close()
-	list, bad, err := fuzzer.ReadAllowList(file)
+	list, bad, err := fuzzer.ReadDomainList(file)
 	if err == nil && list.Len() == 0 {
 		err = errors.New("it holds no domain that can be used")
 	}

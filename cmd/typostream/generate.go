@@ -35,6 +35,7 @@ func generateCommand(t *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
+		lists := &fuzzer.DomainLists{Allow: []*fuzzer.DomainList{allow}}
 		in, closeInput, err := t.openSeeds(arguments, input)
 		if err != nil {
 			return err
@@ -56,7 +57,7 @@ func generateCommand(t *terminal) *cli.Command {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				if allow.Allows(v.FQDN) {
+				if lists.Allows(v.FQDN) {
 					allowed++
 					continue
 				}

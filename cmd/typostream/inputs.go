@@ -241,13 +241,13 @@ func readNameservers(entries []string) ([]string, error) {
 }
 
 // readAllowList reads the file of --allow; nil if there is none.
-func (t *terminal) readAllowList(path string) (*fuzzer.AllowList, error) {
+func (t *terminal) readAllowList(path string) (*fuzzer.DomainList, error) {
 	if path == "" {
 		return nil, nil
 	}
-	var list *fuzzer.AllowList
+	var list *fuzzer.DomainList
 	_, err := readList(t, path, "domain", func(r io.Reader) (domains []string, bad []fuzzer.BadLine, err error) {
-		list, bad, err = fuzzer.ReadAllowList(r)
+		list, bad, err = fuzzer.ReadDomainList(r)
 		return make([]string, list.Len()), bad, err
 	})
 	return list, err

@@ -122,9 +122,10 @@ func (t *terminal) scan(ctx context.Context, s *settings, f *scanFlags, argument
 	w := newPromptWriter(out)
 	defer flushing(w, &err)
 
+	lists := &fuzzer.DomainLists{Allow: []*fuzzer.DomainList{allow}}
 	run := &scanRun{t: t, flags: f, settings: s, permute: permute, results: newResultWriter(w, f.format, f.records), resolver: resolve, begun: time.Now(), estimates: map[string]int{}}
 	run.scanner = &pipeline.Scanner{
-		Resolver: resolve, Allow: func() *fuzzer.AllowList { return allow }, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
+		Resolver: resolve, Lists: func() *fuzzer.DomainLists { return lists }, Topics: pipeline.Topics{Candidates: s.Topics.Candidates},
 		Country: country, Observer: pipeline.Observer{Generated: run.generated, Answered: run.answered}, Log: log,
 	}
 	if !s.Kafka {

@@ -76,7 +76,7 @@ func (w *workerRun) openQueue() error {
 
 // names are what a scan of the seed would ask about now.
 func (w *workerRun) names(seed pipeline.Seed) (iter.Seq[string], int) {
-	variants, total, _ := pipeline.Names(seed, w.permute, w.allow.current())
+	variants, total, _ := pipeline.Names(seed, w.permute, w.lists.Current())
 	return func(yield func(string) bool) {
 		for v := range variants {
 			if !yield(v.FQDN) {

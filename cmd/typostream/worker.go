@@ -77,7 +77,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer closeTracer()
-	w := &workerRun{settings: s, log: log, tracer: tracer, permute: permute, allow: allow, country: country, progress: api.NewProgress(), metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	w := &workerRun{settings: s, log: log, tracer: tracer, permute: permute, lists: pipeline.NewLists(pipeline.ListsConfig{File: allow.current, Log: log}), country: country, progress: api.NewProgress(), metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
 	if err := w.openEmitter(); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ type workerRun struct {
 	log      *slog.Logger
 	tracer   trace.Tracer // nil: no spans
 	permute  func(fuzzer.Seed) *fuzzer.Permutations
-	allow    *allowFile
+	lists    *pipeline.Lists             // of domains
 	country  func(address string) string // nil: not told
 	progress *api.Progress               // of scans, for the API
 	metrics  *pipeline.Metrics
@@ -228,7 +228,7 @@ func (w *workerRun) run(ctx context.Context) error {
 	defer stopShowing()
 	worker := &pipeline.Worker{
 		Scanner: &pipeline.Scanner{
-			Resolver: resolve, Permute: w.permute, Allow: w.allow.current, Country: w.country, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
+			Resolver: resolve, Permute: w.permute, Lists: w.lists.Current, Country: w.country, Emitter: w.emitter, Dedup: w.known.dedup, Topics: s.Topics, Track: s.Track, Metrics: w.metrics, Tracer: w.tracer, Log: w.log,
 			Observer: w.progress.Observer(),
 		},
 		First: w.first, Sources: w.sources, Schedule: w.watch, Parallel: s.Parallel, DrainTimeout: s.DrainTimeout, GiveUp: w.giveUp, RetryDelay: s.RetryDelay,
