@@ -35,6 +35,7 @@ func (w *workerRun) openMemory() (err error) {
 	if w.state, err = openState(w.settings, w.log); err != nil {
 		return err
 	}
+	w.openLists()
 	w.known, err = openKnown(w.settings, w.state, w.metrics, w.log)
 	return err
 }
@@ -46,6 +47,9 @@ func (w *workerRun) closeMemory() error {
 	}
 	if w.schedule != nil {
 		errs = append(errs, w.schedule.Close())
+	}
+	if w.shared != nil {
+		errs = append(errs, w.shared.Close())
 	}
 	if w.state != nil {
 		errs = append(errs, w.state.Close())
@@ -89,7 +93,7 @@ func (w *workerRun) names(seed pipeline.Seed) (iter.Seq[string], int) {
 // openAPI makes what answers below /api/.
 func (w *workerRun) openAPI() *api.Handler {
 	cfg := api.Config{
-		Closed: !w.settings.Sources.http, Progress: w.progress, Names: w.names, OutputDir: w.settings.OutputDir, Find: w.known.find, Log: w.log,
+		Closed: !w.settings.Sources.http, Progress: w.progress, Names: w.names, OutputDir: w.settings.OutputDir, Find: w.known.find, Allow: w.allowed, Deny: w.denied, Log: w.log,
 	}
 	if w.queue != nil { // an interface of a nil pointer would not be nil
 		cfg.Queue = w.queue

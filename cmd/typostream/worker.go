@@ -77,7 +77,7 @@ func (t *terminal) work(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer closeTracer()
-	w := &workerRun{settings: s, log: log, tracer: tracer, permute: permute, lists: pipeline.NewLists(pipeline.ListsConfig{File: allow.current, Log: log}), country: country, progress: api.NewProgress(), metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
+	w := &workerRun{settings: s, log: log, tracer: tracer, permute: permute, allow: allow, country: country, progress: api.NewProgress(), metrics: pipeline.NewMetrics(), dead: dead, registry: prometheus.NewRegistry()}
 	if err := w.openEmitter(); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ type workerRun struct {
 	log      *slog.Logger
 	tracer   trace.Tracer // nil: no spans
 	permute  func(fuzzer.Seed) *fuzzer.Permutations
-	lists    *pipeline.Lists             // of domains
+	allow    *allowFile
 	country  func(address string) string // nil: not told
 	progress *api.Progress               // of scans, for the API
 	metrics  *pipeline.Metrics
@@ -150,6 +150,10 @@ type workerRun struct {
 	queue    *pipeline.QueueSource // two of the sources, when there is a state file
 	watch    *pipeline.Watch       // one of the sources; nil: nothing is scanned by the clock
 	schedule *store.Redis          // of watch, when it is there
+	shared   *store.Redis          // of the next two, when they are there
+	allowed  keptList              // nil: none is kept
+	denied   keptList              // likewise
+	lists    *pipeline.Lists       // those, and the file
 	registry *prometheus.Registry
 
 	health      *health.Watch

@@ -47,6 +47,8 @@ type Config struct {
 	Find      whereabouts.Find
 	History   History // nil: what asks for it is answered with 503
 	Watched   Watched // likewise
+	Allow     List    // likewise: domains that are nobody's squats
+	Deny      List    // likewise: domains that are known to be hostile
 	// Emit makes messages durable, as emitter.Kafka's EmitEach; nil: there is no
 	// Kafka, and dead letters cannot be sent again.
 	Emit func(context.Context, ...emitter.Message) ([]emitter.Fate, error)
@@ -110,6 +112,12 @@ func (h *Handler) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/seeds/{seed}", serve: h.seed},
 		{method: http.MethodGet, path: "/api/v1/watched", serve: h.watched},
 		{method: http.MethodDelete, path: "/api/v1/watched/{seed}", serve: h.unwatch},
+		{method: http.MethodGet, path: allowPath, serve: h.listed},
+		{method: http.MethodPost, path: allowPath, serve: h.enlist},
+		{method: http.MethodDelete, path: allowPath + "/{domain}", serve: h.unlist},
+		{method: http.MethodGet, path: denyPath, serve: h.listed},
+		{method: http.MethodPost, path: denyPath, serve: h.enlist},
+		{method: http.MethodDelete, path: denyPath + "/{domain}", serve: h.unlist},
 		{method: http.MethodGet, path: "/api/v1/deliveries", serve: h.deliveries},
 		{method: http.MethodGet, path: "/api/v1/dead-letters", serve: h.letters},
 		{method: http.MethodGet, path: "/api/v1/dead-letters/{id}", serve: h.letter},
