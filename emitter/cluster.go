@@ -22,14 +22,15 @@ type cluster struct {
 	client *kafka.Client
 	ctx    context.Context // of requests for metadata
 	cancel context.CancelFunc
-	asking sync.WaitGroup
+	under  sync.WaitGroup // goroutines that ask brokers something
 
 	mu     sync.Mutex
-	topics []string // that we ask for, sorted
-	known  *view    // nil before the first answer
-	stale  bool     // known is to be asked for again before it is used
-	fetch  *fetch   // under way, or nil
-	gen    int      // of the last view
+	boxes  map[string]*outbox // by address
+	topics []string           // that we ask for, sorted
+	known  *view              // nil before the first answer
+	stale  bool               // known is to be asked for again before it is used
+	fetch  *fetch             // under way, or nil
+	gen    int                // of the last view
 	closed bool
 }
 
@@ -59,7 +60,7 @@ const (
 )
 
 func newCluster(cfg *KafkaConfig) *cluster {
-	c := &cluster{cfg: cfg, links: newLinks(cfg)}
+	c := &cluster{cfg: cfg, links: newLinks(cfg), boxes: map[string]*outbox{}}
 	c.client = &kafka.Client{Transport: c.links, Timeout: cfg.RequestTimeout}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -71,7 +72,7 @@ func (c *cluster) close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.links.close()
-	c.asking.Wait()
+	c.under.Wait()
 }
 
 // refresh says that the view of that generation led astray. The next one is
@@ -164,9 +165,9 @@ func (c *cluster) begin() *fetch {
 		return f
 	}
 	c.fetch = f
-	c.asking.Add(1)
+	c.under.Add(1)
 	go func() {
-		defer c.asking.Done()
+		defer c.under.Done()
 		defer close(f.done)
 		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.RequestTimeout)
 		defer cancel()
@@ -228,6 +229,18 @@ func (c *cluster) ask(ctx context.Context, addr string, topics []string) (*view,
 		}
 	}
 	return v, nil
+}
+
+// outbox is where batches for the broker go.
+func (c *cluster) outbox(addr string) *outbox {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.boxes[addr]
+	if o == nil {
+		o = &outbox{links: c.links, addr: addr, ctx: c.ctx, under: &c.under}
+		c.boxes[addr] = o
+	}
+	return o
 }
 
 func address(b kafka.Broker) string { return net.JoinHostPort(b.Host, strconv.Itoa(b.Port)) }

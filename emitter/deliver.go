@@ -1,13 +1,9 @@
 package emitter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
-
-	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 )
 
 // delivery is the way of one batch until its outcome is certain or given up.
@@ -18,6 +14,7 @@ type delivery struct {
 	part    bool // of a batch that was split: what was retried then is not again
 
 	wire      []byte // nil until encoded; the same on every attempt
+	lent      bool   // a request that was given up may still read it
 	gen       int    // of the metadata used by the last attempt
 	ambiguous bool   // an attempt's answer was lost: the batch may be in the log
 	doubted   bool   // and that is in the books
@@ -128,7 +125,9 @@ func (d *delivery) run(tr *tries) verdict {
 // acked advances the partition's sequence.
 func (d *delivery) acked(after time.Duration) {
 	d.l.seq = nextSequence(d.l.seq, d.records)
-	d.l.k.packer.release(d.wire) // a request has ended when its outcome is known
+	if !d.lent {
+		d.l.k.packer.release(d.wire)
+	}
 	d.wire = nil
 	d.l.k.meters.batch(d.records, after)
 	d.l.k.recent.ack(after)
@@ -149,8 +148,10 @@ func (d *delivery) doubt() {
 func (d *delivery) attempt(limit time.Duration) verdict {
 	l, k := d.l, d.l.k
 	d.attempts++
-	ctx, cancel := context.WithTimeout(k.ctx, limit)
-	defer cancel()
+	ctx, end := context.WithTimeout(k.ctx, limit)
+	defer end()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	v, err := k.cluster.view(ctx, l.t.name)
 	if err != nil {
 		return judge(err, false)
@@ -166,15 +167,20 @@ func (d *delivery) attempt(limit time.Duration) verdict {
 		}
 		return judge(err, false)
 	}
-	defer time.AfterFunc(hungAfter, func() { d.watch(ctx, leader, cancel) }).Stop()
-	res, err := k.cluster.client.RawProduce(ctx, &kafka.RawProduceRequest{
-		Addr: kafka.TCP(leader), Topic: l.t.name, Partition: l.partition, RequiredAcks: kafka.RequireAll,
-		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(d.wire)},
-	})
-	if err != nil {
-		return judge(err, !unsent(err))
+	box := k.cluster.outbox(leader)
+	p := &parcel{topic: l.t.name, partition: l.partition, wire: d.wire, alone: time.Now().Before(l.alone)}
+	defer time.AfterFunc(p.patience(), func() {
+		if box.shared(p) {
+			cancel(errShared)
+		}
+		d.watch(ctx, leader, cancel)
+	}).Stop()
+	err = box.produce(ctx, p)
+	d.lent = d.lent || p.lent
+	if context.Cause(ctx) == errShared {
+		l.alone = time.Now().Add(aloneFor)
 	}
-	return judge(res.Error, true)
+	return judge(err, !unsent(err))
 }
 
 // encode makes the batch's bytes, if there are none, with the sequence number
@@ -196,17 +202,39 @@ func (d *delivery) encode(ctx context.Context) error {
 	return err
 }
 
-// hungAfter is how long a leader may take before we look whether it still is
-// the leader.
-const hungAfter = 2 * time.Second
+const (
+	// hungAfter is how long a leader may take before we look whether it still is
+	// the leader, and before a batch that is in a request with others is sent by
+	// itself: the same bytes, which Kafka knows again.
+	hungAfter = 2 * time.Second
+	// aloneFor is how long the partition's batches then go by themselves: as long
+	// as a replica that does not follow stays in sync, by default
+	// (replica.lag.time.max.ms).
+	aloneFor = 30 * time.Second
+)
+
+// patience is how long a broker may take before its answer is doubted. Those that
+// are alone have been waited for in a request with others.
+func (p *parcel) patience() time.Duration {
+	if p.alone {
+		return longPause
+	}
+	return hungAfter
+}
+
+// The reasons to end an attempt that the broker has not answered.
+var (
+	errShared = errors.New("another partition of the request may be what takes long")
+	errMoved  = errors.New("another broker leads the partition by now")
+)
 
 // watch ends an attempt whose broker does not answer as soon as another leads
 // the partition. The batch may be in the log; the new leader knows.
-func (d *delivery) watch(ctx context.Context, leader string, cancel func()) {
+func (d *delivery) watch(ctx context.Context, leader string, cancel context.CancelCauseFunc) {
 	for ctx.Err() == nil {
 		if v, err := d.l.k.cluster.fresh(ctx, d.l.t.name); err == nil {
 			if now, err := v.leader(d.l.t.name, d.l.partition); err == nil && now != leader {
-				cancel()
+				cancel(errMoved)
 			}
 		}
 		pauseFor(ctx, longPause)

@@ -18,7 +18,8 @@ import (
 // The way of a message: Emit puts it into the queue of its partition (lane).
 // A lane takes what its queue holds as one batch, has one batch in flight at a
 // time, and sends the same bytes with the same sequence number until the
-// outcome is certain or the attempts are used up (deliver). What cannot be
+// outcome is certain or the attempts are used up (deliver). Batches for one
+// broker that are ready together share a request (outbox). What cannot be
 // delivered goes to the spool, what Kafka refuses for good to the dead
 // letters, and only then is the caller released.
 //

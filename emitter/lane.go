@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -24,9 +25,10 @@ type lane struct {
 
 	// The goroutine's own: which producer identity its sequence belongs to,
 	// the sequence number of the next record, and the batch that holds it up.
-	gen  int
-	seq  int32
-	head *head
+	gen   int
+	seq   int32
+	head  *head
+	alone time.Time // until when its batches have requests of their own
 }
 
 // batchRecords bounds the records of a batch.
@@ -80,6 +82,9 @@ func (l *lane) run() {
 		case len(batch) > 0:
 			l.handle(batch)
 			l.t.grown()
+			// The callers that were released come back with their next events
+			// before a batch is made of what is here.
+			runtime.Gosched()
 		case !more:
 			return
 		case l.head != nil:

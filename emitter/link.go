@@ -19,9 +19,9 @@ import (
 // when they move, and where it fails to ask for metadata it says so for
 // seconds, to everyone.
 //
-// A connection carries one request at a time. A broker serves the requests of
-// one connection one after the other, so partitions that shared one would wait
-// for each other's replication.
+// A connection carries one request at a time: a broker serves the requests of
+// one connection one after the other, so they would wait for each other's
+// replication.
 type links struct {
 	cfg *KafkaConfig
 
@@ -58,6 +58,11 @@ func (l *links) RoundTrip(ctx context.Context, addr net.Addr, req kafka.Request)
 	if err != nil {
 		return nil, &unsentError{err}
 	}
+	return l.exchange(ctx, c, req)
+}
+
+// exchange sends a request on a connection and takes the connection back.
+func (l *links) exchange(ctx context.Context, c *link, req kafka.Request) (kafka.Response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	res, err := c.Conn.RoundTrip(req)
 	if live := stop(); live && err == nil {
