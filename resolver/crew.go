@@ -1,6 +1,9 @@
 package resolver
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 const (
 	firstCrew = 256
@@ -18,6 +21,9 @@ const (
 	// bring more than others anyway.
 	crewGain   = 0.5
 	crewMemory = 0.99 // of the best term, a term
+	// A term that took so much of what the processors could give shows nothing
+	// that more workers could mend.
+	crewBusy = 0.9
 	// After a trial that brought less, so many terms pass until the next, and
 	// twice as many each time up to a limit.
 	firstRest   = 8
@@ -26,14 +32,17 @@ const (
 
 // crew says how many workers a pool has. It begins with few, since what more
 // have in flight costs memory and time, and doubles them on trial, as long as
-// the input is faster than they are. A trial does not count the answers to what
-// was under way before it. Not safe for concurrent use.
+// the input is faster than they are and the processors are not busy. A trial
+// does not count the answers to what was under way before it. Not safe for
+// concurrent use.
 type crew struct {
 	limit, size, workers int
 	clock                func() time.Duration
-	pressed              bool // the input has had to wait in this term
+	cpu                  func() time.Duration // that the process has used; 0 if it is not known
+	pressed              bool                 // the input has had to wait in this term
 
 	began   time.Duration // of the term
+	used    time.Duration // CPU until then
 	answers int           // in it; negative: before it, to what is not its own
 	trial   bool          // size is new
 	before  int           // size before the trial
@@ -43,12 +52,12 @@ type crew struct {
 }
 
 // newCrew makes a crew for a nameserver so far away.
-func newCrew(limit int, rtt time.Duration, clock func() time.Duration) *crew {
+func newCrew(limit int, rtt time.Duration, clock, cpu func() time.Duration) *crew {
 	size := firstCrew
 	if rtt >= distant {
 		size = int(firstRate * rtt.Seconds())
 	}
-	return &crew{limit: limit, size: min(size, limit), clock: clock, began: clock(), resting: firstRest / 2}
+	return &crew{limit: limit, size: min(size, limit), clock: clock, cpu: cpu, began: clock(), used: cpu(), resting: firstRest / 2}
 }
 
 // hire reports whether there may be another worker, and counts it.
@@ -72,7 +81,7 @@ func (c *crew) dismiss() bool {
 // answered counts an answer and adapts the size at the end of a term.
 func (c *crew) answered() {
 	if c.answers++; c.answers == 0 {
-		c.began = c.clock()
+		c.began, c.used = c.clock(), c.cpu()
 	}
 	if c.size >= c.limit && !c.trial || c.answers < crewAnswers*c.size || c.answers%64 != 0 {
 		return
@@ -88,11 +97,13 @@ func (c *crew) answered() {
 		c.rest = c.resting
 	}
 	c.trial, c.best = false, max(rate, c.best*crewMemory)
-	c.began, c.answers = now, 0
+	used := c.cpu()
+	busy := used-c.used >= time.Duration(crewBusy*float64(runtime.GOMAXPROCS(0))*float64(now-c.began))
+	c.began, c.used, c.answers = now, used, 0
 	switch {
 	case c.rest > 0:
 		c.rest--
-	case c.pressed && c.size < c.limit:
+	case c.pressed && !busy && c.size < c.limit:
 		c.trial = true
 		c.before, c.size = c.size, min(2*c.size, c.limit)
 		c.answers = -c.before

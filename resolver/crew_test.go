@@ -1,14 +1,18 @@
 package resolver
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
 
+// still is a clock, or a use of CPU, that stands still.
+func still() time.Duration { return 0 }
+
 // A pool that answers so many names a second with so many workers.
 func crewOf(limit int, rate func(workers int) float64, terms int) (c *crew, largest int) {
 	var now time.Duration
-	c = newCrew(limit, 0, func() time.Duration { return now })
+	c = newCrew(limit, 0, func() time.Duration { return now }, still)
 	for began := now; now-began < time.Duration(terms)*crewTerm; {
 		for c.hire() {
 		}
@@ -45,7 +49,7 @@ func TestCrewGrowsWhileItPays(t *testing.T) {
 
 func TestCrewWithoutPressureStays(t *testing.T) {
 	var now time.Duration
-	c := newCrew(4096, 0, func() time.Duration { return now })
+	c := newCrew(4096, 0, func() time.Duration { return now }, still)
 	for range 100_000 {
 		now += 10 * time.Microsecond
 		c.answered()
@@ -55,9 +59,26 @@ func TestCrewWithoutPressureStays(t *testing.T) {
 	}
 }
 
+// However much more workers would bring, there is no time left for them.
+func TestCrewOfABusyProcessStays(t *testing.T) {
+	for share, want := range map[float64]int{0.95: firstCrew, 0.8: 4096} {
+		var now time.Duration
+		cpu := func() time.Duration { return time.Duration(share * float64(runtime.GOMAXPROCS(0)) * float64(now)) }
+		c := newCrew(4096, 0, func() time.Duration { return now }, cpu)
+		for range 100_000 {
+			c.pressed = true
+			now += 20 * time.Millisecond / time.Duration(c.size)
+			c.answered()
+		}
+		if c.size != want {
+			t.Errorf("%v of the CPU is used: %d workers, want %d", share, c.size, want)
+		}
+	}
+}
+
 func TestCrewBeginsByTheRoundTrip(t *testing.T) {
 	for rtt, want := range map[time.Duration]int{0: firstCrew, 5 * time.Millisecond: firstCrew, 20 * time.Millisecond: 2000, time.Second: 4096} {
-		if c := newCrew(4096, rtt, func() time.Duration { return 0 }); c.size != want {
+		if c := newCrew(4096, rtt, still, still); c.size != want {
 			t.Errorf("%s away: %d workers, want %d", rtt, c.size, want)
 		}
 	}
@@ -67,7 +88,7 @@ func TestCrewBeginsByTheRoundTrip(t *testing.T) {
 func TestCrewTrialWaitsForItsOwnAnswers(t *testing.T) {
 	const rtt = 20 * time.Millisecond
 	var now time.Duration
-	c := newCrew(4096, 0, func() time.Duration { return now })
+	c := newCrew(4096, 0, func() time.Duration { return now }, still)
 	for _, want := range []int{512, 1024, 2048, 4096} { // half as many answers more pay, here there are twice as many
 		for range 2 { // the first term is the trial of the term before, or the first of all
 			before := c.workers

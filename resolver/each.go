@@ -15,9 +15,9 @@ import (
 // items are taken.
 //
 // It begins with 256 items at a time, more if the nearest nameserver is 10 ms
-// away or farther, up to that limit. More are tried again and again, and kept as long
-// as more answers a second come of it: a server far away has many on their way,
-// and one nearby gains nothing.
+// away or farther, up to that limit. More are tried again and again while the
+// processors have time left, and kept as long as more answers a second come of it:
+// a server far away has many on their way, and one nearby gains nothing.
 //
 // Each returns after the last call of fn: nil when every item was passed to
 // it, else the first error of fn or the context's. After either, no further
@@ -41,7 +41,7 @@ func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(
 		}
 		return fnErr
 	}
-	p := newPool[T](newCrew(r.cfg.Concurrency, r.nearest(), r.clock))
+	p := newPool[T](newCrew(r.cfg.Concurrency, r.nearest(), r.clock, cpuTime))
 	skipped := false
 	for item := range items {
 		if groupCtx.Err() != nil || r.life.Err() != nil {
