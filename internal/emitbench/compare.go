@@ -70,6 +70,26 @@ func (b *bench) compare(ctx context.Context, brokers []string, delay time.Durati
 	return nil
 }
 
+// heat puts load on the brokers, a third of the time by each client.
+func (b *bench) heat(ctx context.Context, brokers []string) error {
+	if b.warm <= 0 {
+		return nil
+	}
+	opens := []func(target) (client, error){typostream, writer, franz}
+	for _, open := range opens {
+		c, err := open(target{brokers: brokers, topic: topic, compression: b.compression, dial: delayed(0)})
+		if err != nil {
+			return err
+		}
+		_, _, err = drive(ctx, c, load{1024, 1}, makeEvents("w", 100_000), b.warm/time.Duration(len(opens)))
+		c.close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
 // measure warms up for a quarter of the duration.
 func (b *bench) measure(ctx context.Context, c client, l load, events []event) (figures, error) {
 	if _, _, err := drive(ctx, c, l, events, b.duration/4); err != nil {

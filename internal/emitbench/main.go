@@ -32,6 +32,7 @@ type bench struct {
 	compression string
 	fault       string
 	callers     int
+	warm        time.Duration
 	out         io.Writer
 }
 
@@ -42,6 +43,7 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 3, "measurements of which the median counts")
 	flag.StringVar(&b.compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd, for all")
 	flag.IntVar(&b.callers, "callers", 0, "measure this number of callers only: 1, 64, 1024 or, with slices of 1,000, 4")
+	flag.DurationVar(&b.warm, "warm", time.Minute, "of load by all clients before the first measurement, with -real: a JVM is several times faster after a while")
 	flag.StringVar(&b.fault, "fault", "", "roll, move, kill or hang: measure stalls on three real brokers")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -75,6 +77,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := cluster.CreateTopic(ctx, topic, 12, 3, 2); err != nil {
 		return err
 	}
-	fmt.Fprintln(b.out, "Three real brokers on this machine, replication 3, min.insync.replicas 2.")
+	fmt.Fprintf(b.out, "Three real brokers on this machine, replication 3, min.insync.replicas 2, after %v of load.\n", b.warm)
+	if err := b.heat(ctx, cluster.Brokers()); err != nil {
+		return err
+	}
 	return b.compare(ctx, cluster.Brokers(), 0)
 }
