@@ -230,13 +230,8 @@ func (h *Handler) wrong(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (h *Handler) seeds(w http.ResponseWriter, r *http.Request) {
-	from, ok := h.history(w, r)
+	from, limit, ok := paged(h, w, r, h.history)
 	if !ok {
-		return
-	}
-	limit, err := page(r)
-	if err != nil {
-		h.wrong(w, r, err)
 		return
 	}
 	q := r.URL.Query()
@@ -253,15 +248,10 @@ func (h *Handler) seeds(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) candidates(w http.ResponseWriter, r *http.Request) {
-	from, ok := h.history(w, r)
-	if !ok {
-		return
-	}
-	limit, err := page(r)
 	f, filterErr := filterOf(r)
 	at, positionErr := positionOf(r.URL.Query().Get("after"))
-	if err = cmp.Or(err, filterErr, positionErr); err != nil {
-		h.wrong(w, r, err)
+	from, limit, ok := paged(h, w, r, h.history, filterErr, positionErr)
+	if !ok {
 		return
 	}
 	answer := candidateList{Candidates: []candidate{}}
@@ -278,14 +268,9 @@ func (h *Handler) candidates(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) changes(w http.ResponseWriter, r *http.Request) {
-	from, ok := h.history(w, r)
-	if !ok {
-		return
-	}
-	limit, err := page(r)
 	f, filterErr := filterOf(r)
-	if err = cmp.Or(err, filterErr); err != nil {
-		h.wrong(w, r, err)
+	from, limit, ok := paged(h, w, r, h.history, filterErr)
+	if !ok {
 		return
 	}
 	answer := changeList{Changes: []store.Change{}, Next: r.URL.Query().Get("after")}

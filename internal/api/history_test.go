@@ -301,7 +301,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.URL.RawQuery = query
-		if limit, err := page(r); err == nil && (limit < 1 || limit > maxPage) {
+		if limit, err := limitOf(r); err == nil && (limit < 1 || limit > maxPage) {
 			t.Errorf("limit %d", limit)
 		}
 		_, _ = filterOf(r)

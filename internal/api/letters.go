@@ -72,7 +72,7 @@ func parseChosen(body []byte) (func(*emitter.StoredLetter) bool, error) {
 }
 
 func (h *Handler) letters(w http.ResponseWriter, r *http.Request) {
-	limit, err := page(r)
+	limit, err := limitOf(r)
 	if err != nil {
 		h.wrong(w, r, err)
 		return

@@ -89,13 +89,8 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) (List, bool) {
 }
 
 func (h *Handler) listed(w http.ResponseWriter, r *http.Request) {
-	from, ok := h.list(w, r)
+	from, limit, ok := paged(h, w, r, h.list)
 	if !ok {
-		return
-	}
-	limit, err := page(r)
-	if err != nil {
-		h.wrong(w, r, err)
 		return
 	}
 	found, more, err := from.Page(persistent(r), r.URL.Query().Get("after"), limit)

@@ -4,14 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/typostream/typostream/pipeline"
-)
-
-const (
-	defaultPage = 100
-	maxPage     = 1000
 )
 
 // scanList is a page of scans. Next is what to ask for the next one with, in
@@ -47,24 +41,6 @@ func parseSeveral(body []byte) (s several, err error) {
 	return s, s.check()
 }
 
-// queryError says what is wrong with the query of a URL.
-type queryError struct{ name, rule, got string }
-
-func (e *queryError) Error() string { return fmt.Sprintf("%s: %s (got %q)", e.name, e.rule, e.got) }
-
-// page is the query's limit.
-func page(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return defaultPage, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, &queryError{"limit", fmt.Sprintf("must be a number from 1 to %d", maxPage), text}
-	}
-	return n, nil
-}
-
 func scanStateOf(text string) (*pipeline.ScanState, error) {
 	if text == "" {
 		return nil, nil
@@ -77,18 +53,22 @@ func scanStateOf(text string) (*pipeline.ScanState, error) {
 	return nil, &queryError{"state", "must be queued, running, done or stopped", text}
 }
 
-func (h *Handler) scans(w http.ResponseWriter, r *http.Request) {
+// intake is the queue, or answers that there is none.
+func (h *Handler) intake(w http.ResponseWriter, r *http.Request) (Queue, bool) {
 	if h.cfg.Queue == nil {
 		h.unavailable(w, r, noQueue)
-		return
+		return nil, false
 	}
-	limit, err := page(r)
+	return h.cfg.Queue, true
+}
+
+func (h *Handler) scans(w http.ResponseWriter, r *http.Request) {
 	state, stateErr := scanStateOf(r.URL.Query().Get("state"))
-	if err = errors.Join(err, stateErr); err != nil {
-		h.refuse(w, r, http.StatusBadRequest, refusedInvalid, err.Error())
+	from, limit, ok := paged(h, w, r, h.intake, stateErr)
+	if !ok {
 		return
 	}
-	list, more := h.cfg.Queue.Scans(state, r.URL.Query().Get("before"), limit)
+	list, more := from.Scans(state, r.URL.Query().Get("before"), limit)
 	answer := scanList{Scans: []scanState{}}
 	for _, s := range list {
 		answer.Scans = append(answer.Scans, h.scanState(s))

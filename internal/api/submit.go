@@ -130,15 +130,15 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 // enqueue puts the submissions on disk, or answers why not.
 func (h *Handler) enqueue(w http.ResponseWriter, r *http.Request, submissions []pipeline.Submission) ([]pipeline.QueuedScan, bool) {
-	if h.cfg.Queue == nil {
-		h.unavailable(w, r, noQueue)
+	from, ok := h.intake(w, r)
+	if !ok {
 		return nil, false
 	}
 	if h.cfg.Closed {
 		h.unavailable(w, r, "this worker takes no seeds over HTTP")
 		return nil, false
 	}
-	scans, err := h.cfg.Queue.Submit(submissions)
+	scans, err := from.Submit(submissions)
 	switch {
 	case err == nil:
 		return scans, true

@@ -136,11 +136,11 @@ func (h *Handler) names(s pipeline.ScanStatus) (names iter.Seq[string], total in
 
 // twistScan is the scan of the path, or answers that there is none.
 func (h *Handler) twistScan(w http.ResponseWriter, r *http.Request) (pipeline.ScanStatus, bool) {
-	if h.cfg.Queue == nil {
-		h.unavailable(w, r, noQueue)
+	from, ok := h.intake(w, r)
+	if !ok {
 		return pipeline.ScanStatus{}, false
 	}
-	s, ok := h.cfg.Queue.Scan(r.PathValue("id"))
+	s, ok := from.Scan(r.PathValue("id"))
 	if !ok {
 		h.refuse(w, r, http.StatusNotFound, refusedNotFound, noScan)
 	}
@@ -238,11 +238,11 @@ func (h *Handler) twistStop(w http.ResponseWriter, r *http.Request) {
 
 // stop stops the scan of the path, or answers why not.
 func (h *Handler) stop(w http.ResponseWriter, r *http.Request) bool {
-	if h.cfg.Queue == nil {
-		h.unavailable(w, r, noQueue)
+	from, ok := h.intake(w, r)
+	if !ok {
 		return false
 	}
-	known, err := h.cfg.Queue.Stop(r.PathValue("id"))
+	known, err := from.Stop(r.PathValue("id"))
 	switch {
 	case err != nil:
 		h.cfg.Log.Error("a scan cannot be stopped: the queue cannot be written", "scan", r.PathValue("id"), "cause", err)

@@ -49,11 +49,11 @@ type scanSummary struct {
 }
 
 func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
-	if h.cfg.Queue == nil {
-		h.unavailable(w, r, noQueue)
+	from, ok := h.intake(w, r)
+	if !ok {
 		return
 	}
-	s := h.cfg.Queue.Stats()
+	s := from.Stats()
 	waiting := map[string]int{}
 	for _, p := range pipeline.Priorities() {
 		waiting[p.String()] = s.ByPriority[p]
@@ -65,11 +65,11 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) scan(w http.ResponseWriter, r *http.Request) {
-	if h.cfg.Queue == nil {
-		h.unavailable(w, r, noQueue)
+	from, ok := h.intake(w, r)
+	if !ok {
 		return
 	}
-	s, ok := h.cfg.Queue.Scan(r.PathValue("id"))
+	s, ok := from.Scan(r.PathValue("id"))
 	if !ok {
 		h.refuse(w, r, http.StatusNotFound, refusedNotFound, noScan)
 		return

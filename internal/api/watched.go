@@ -43,13 +43,8 @@ func (h *Handler) schedule(w http.ResponseWriter, r *http.Request) (Watched, boo
 }
 
 func (h *Handler) watched(w http.ResponseWriter, r *http.Request) {
-	from, ok := h.schedule(w, r)
+	from, limit, ok := paged(h, w, r, h.schedule)
 	if !ok {
-		return
-	}
-	limit, err := page(r)
-	if err != nil {
-		h.wrong(w, r, err)
 		return
 	}
 	found, next, err := from.List(r.Context(), r.URL.Query().Get("after"), limit)
