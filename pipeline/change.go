@@ -32,6 +32,16 @@ func (s sighting) alert() bool {
 	return s.change != "" && s.change != changeUnchanged && !s.baseline
 }
 
+// noted is keep with what has changed last: this, at that time, if the journal
+// gets a line of it, else what is known.
+func (s sighting) noted(keep, known store.Entry, at time.Time) store.Entry {
+	keep.Change, keep.ChangedAt = known.Change, known.ChangedAt
+	if s.alert() {
+		keep.Change, keep.ChangedAt = s.change, at
+	}
+	return keep
+}
+
 // compare tells what was found of a name from what is known of it; of the types
 // that got no answer nothing has changed. keep is what to remember of the name
 // when found is published.

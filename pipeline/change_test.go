@@ -164,21 +164,48 @@ func (h *historyRig) want(what, zone string, want ...string) {
 	}
 }
 
+// wantLast compares the names whose entry holds a change, the latest first.
+func (h *historyRig) wantLast(want ...string) {
+	h.t.Helper()
+	entries, _, err := h.history.Candidates(h.t.Context(), "bank.com", "", 100)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	slices.SortFunc(entries, func(a, b store.Entry) int { return b.ChangedAt.Compare(a.ChangedAt) })
+	var got []string
+	for _, e := range entries {
+		if (e.Change == "") != e.ChangedAt.IsZero() {
+			h.t.Errorf("%+v", e)
+		}
+		if e.Change != "" {
+			got = append(got, e.Name+" "+e.Change)
+		}
+	}
+	if !slices.Equal(got, want) {
+		h.t.Errorf("the entries have %q, want %q", got, want)
+	}
+}
+
 func TestChangesOverScans(t *testing.T) {
 	h := newHistoryRig(t, false)
 	h.want("baseline", testZone, "bak.com new baseline", "ban.com new baseline")
+	h.wantLast()
 	h.want("as it was", testZone)
 	parked := strings.ReplaceAll(testZone, "ban.com. A   192.0.2.", "ban.com. A   203.0.113.")
 	h.want("moved", parked, "ban.com changed a")
+	h.wantLast("ban.com changed")
 	h.want("moved, still", parked)
+	h.wantLast("ban.com changed")
 	active := parked + "bak.com. A 198.51.100.7\n"
 	h.want("activated", active, "bak.com activated a")
 	dark := active + ";! ban.com. SERVFAIL\n"
 	h.want("unknown is not gone", dark)
 	gone := strings.ReplaceAll(active, "ban.com.", "xxx.com.")
 	h.want("gone", gone, "ban.com gone")
+	h.wantLast("ban.com gone", "bak.com activated")
 	h.want("gone, still", gone)
 	h.want("back, with a further one", active+"bnk.org. A 192.0.2.5\n", "ban.com new")
+	h.wantLast("ban.com new", "bak.com activated")
 
 	changes, err := h.history.Changes(t.Context(), "", 100)
 	if err != nil {
@@ -204,7 +231,9 @@ func TestChangesOverScans(t *testing.T) {
 func TestEmitAll(t *testing.T) {
 	h := newHistoryRig(t, true)
 	h.want("baseline", testZone, "bak.com new baseline", "ban.com new baseline")
-	h.want("as it was", testZone, "bak.com unchanged", "ban.com unchanged")
+	h.want("moved", strings.ReplaceAll(testZone, "ban.com. A   192.0.2.", "ban.com. A   203.0.113."), "bak.com unchanged", "ban.com changed a")
+	h.want("as it was", strings.ReplaceAll(testZone, "ban.com. A   192.0.2.", "ban.com. A   203.0.113."), "bak.com unchanged", "ban.com unchanged")
+	h.wantLast("ban.com changed")
 }
 
 // A baseline that Kafka does not have yet is none: what is published again with

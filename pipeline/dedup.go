@@ -176,6 +176,7 @@ func (d *Dedup) news(v *visit, p *publication, known store.Entry) bool {
 	if d.history == nil || !v.certain {
 		p.seen = sighting{}
 	}
+	p.keep = p.seen.noted(p.keep, known, p.entry.Published)
 	return publish
 }
 

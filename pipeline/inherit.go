@@ -104,12 +104,11 @@ func (d *Dedup) settle(ctx context.Context, v *visit, names []string) {
 
 // after is what to remember of the name, of which that is known.
 func (r relic) after(known store.Entry) store.Entry {
-	if r.gone {
-		_, keep := compareGone(known, r.entry.Published, r.entry.ID)
-		return keep
-	}
 	_, keep := compare(known, r.entry, r.unanswered)
-	return keep
+	if r.gone {
+		_, keep = compareGone(known, r.entry.Published, r.entry.ID)
+	}
+	return r.seen.noted(keep, known, r.entry.Published)
 }
 
 // reread collects the last event of each of the seed's names.

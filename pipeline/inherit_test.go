@@ -396,6 +396,10 @@ func TestJournalOfTheDead(t *testing.T) {
 			if want := []string{"name.com changed [ns] [ns1.example]", "name.com changed [ns] [ns2.example]"}; !slices.Equal(lines, want) || err != nil {
 				t.Errorf("the journal has %q, %v; want %q", lines, err, want)
 			}
+			entries, err := l.history.Known(t.Context(), "bank.com", []string{"name.com"})
+			if last := changes[len(changes)-1]; err != nil || entries[0].Change != last.Kind || entries[0].ChangedAt.UnixMilli() != last.At.UnixMilli() {
+				t.Errorf("the entry is %+v, %v; the journal's last line %+v", entries[0], err, last)
+			}
 		})
 	}
 }

@@ -128,6 +128,8 @@ func (r *runningWorker) Candidates(ctx context.Context, seed, after string, limi
 			FirstSeen time.Time `json:"first_seen"`
 			LastSeen  time.Time `json:"last_seen"`
 			Gone      time.Time
+			Change    string
+			ChangedAt time.Time `json:"changed_at"`
 			Records   store.Records
 		}
 		Next *string
@@ -136,7 +138,7 @@ func (r *runningWorker) Candidates(ctx context.Context, seed, after string, limi
 		return nil, false, err
 	}
 	for _, c := range answer.Candidates {
-		found = append(found, store.Entry{Name: c.Name, ID: c.Event, Records: c.Records, Published: c.Published, FirstSeen: c.FirstSeen, LastSeen: c.LastSeen, Gone: c.Gone})
+		found = append(found, store.Entry{Name: c.Name, ID: c.Event, Records: c.Records, Published: c.Published, FirstSeen: c.FirstSeen, LastSeen: c.LastSeen, Gone: c.Gone, Change: c.Change, ChangedAt: c.ChangedAt})
 	}
 	return found, answer.Next != nil && len(found) > 0, nil
 }

@@ -152,6 +152,8 @@ type known struct {
 	Gone      time.Time     `json:"gone,omitzero"`
 	Changed   time.Time     `json:"published"` // as it is
 	Event     string        `json:"event"`
+	Change    string        `json:"change,omitempty"` // the last one
+	ChangedAt time.Time     `json:"changed_at,omitzero"`
 	Records   store.Records `json:"records"`
 }
 
@@ -174,6 +176,9 @@ func (t *terminal) report(ctx context.Context, h history, seed string, asJSON bo
 			after = e.Name
 			k := known{
 				Seed: seed, Name: e.Name, State: "registered", FirstSeen: e.FirstSeen.UTC(), LastSeen: e.LastSeen.UTC(), Changed: e.Published.UTC(), Event: e.ID, Records: e.Records,
+			}
+			if e.Change != "" {
+				k.Change, k.ChangedAt = e.Change, e.ChangedAt.UTC()
 			}
 			if !e.Gone.IsZero() {
 				k.State, k.Gone = "gone", e.Gone.UTC()

@@ -11,7 +11,7 @@ import (
 // writeTime is how long a client has to take a part of a long answer.
 const writeTime = 30 * time.Second
 
-var exportColumns = []string{"cse_id", "seed", "name", "state", "first_seen", "last_seen", "gone", "published", "event", "ns", "a", "aaaa", "mx", "cname"}
+var exportColumns = []string{"cse_id", "seed", "name", "state", "first_seen", "last_seen", "gone", "published", "event", "ns", "a", "aaaa", "mx", "cname", "change", "changed_at"}
 
 func (c *candidate) cells() []string {
 	at := func(t *time.Time) string {
@@ -20,10 +20,14 @@ func (c *candidate) cells() []string {
 		}
 		return t.Format(time.RFC3339)
 	}
+	change := ""
+	if c.Change != nil {
+		change = *c.Change
+	}
 	join := func(values []string) string { return strings.Join(values, ";") }
 	return []string{
 		c.Brand, c.Seed, c.Name, c.State, at(c.FirstSeen), at(c.LastSeen), at(c.Gone), at(c.Published), c.Event,
-		join(c.Records.NS), join(c.Records.A), join(c.Records.AAAA), join(c.Records.MX), join(c.Records.CNAME),
+		join(c.Records.NS), join(c.Records.A), join(c.Records.AAAA), join(c.Records.MX), join(c.Records.CNAME), change, at(c.ChangedAt),
 	}
 }
 

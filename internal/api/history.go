@@ -52,6 +52,8 @@ type candidate struct {
 	FirstSeen *time.Time    `json:"first_seen"`
 	LastSeen  *time.Time    `json:"last_seen"`
 	Gone      *time.Time    `json:"gone"`
+	Change    *string       `json:"change"` // the last one; null: none is known
+	ChangedAt *time.Time    `json:"changed_at"`
 	Records   store.Records `json:"records"`
 }
 
@@ -72,6 +74,9 @@ type changeList struct {
 	More    bool           `json:"more"` // there are further ones already
 }
 
+// changeKinds are those that the journal has lines of.
+var changeKinds = []string{"new", "changed", "activated", "gone"}
+
 // filter is what a query asks for; its zero value passes everything.
 type filter struct {
 	seed, brand, state, change string
@@ -83,6 +88,9 @@ func filterOf(r *http.Request) (filter, error) {
 	f := filter{seed: strings.ToLower(strings.TrimSuffix(q.Get("seed"), ".")), brand: q.Get("cse_id"), state: q.Get("state"), change: q.Get("change")}
 	if f.state != "" && f.state != candidateRegistered && f.state != candidateGone {
 		return filter{}, &queryError{"state", "must be registered or gone", f.state}
+	}
+	if f.change != "" && !slices.Contains(changeKinds, f.change) {
+		return filter{}, &queryError{"change", "must be " + strings.Join(changeKinds, ", "), f.change}
 	}
 	if text := q.Get("since"); text != "" {
 		var err error
@@ -102,18 +110,21 @@ func (f *filter) passes(c *candidate) bool {
 	if c.Gone != nil && c.Gone.After(*latest) {
 		latest = c.Gone
 	}
-	return (f.state == "" || f.state == c.State) && !latest.Before(f.since)
+	return (f.state == "" || f.state == c.State) && (f.change == "" || c.Change != nil && f.change == *c.Change) && !latest.Before(f.since)
 }
 
 func candidateOf(seed, brand string, e store.Entry) candidate {
 	c := candidate{
 		Seed: seed, Brand: brand, Name: e.Name, State: candidateRegistered, Event: e.ID, Records: e.Records,
-		FirstSeen: moment(e.FirstSeen), LastSeen: moment(e.LastSeen), Gone: moment(e.Gone),
+		FirstSeen: moment(e.FirstSeen), LastSeen: moment(e.LastSeen), Gone: moment(e.Gone), ChangedAt: moment(e.ChangedAt),
 	}
 	published := e.Published.UTC().Truncate(time.Millisecond) // of an entry that is known it is not zero
 	c.Published = &published
 	if c.Gone != nil {
 		c.State = candidateGone
+	}
+	if e.Change != "" {
+		c.Change = &e.Change
 	}
 	return c
 }

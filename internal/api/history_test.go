@@ -44,6 +44,9 @@ func newHistoryRig(t *testing.T) (*rig, *store.Bolt) {
 			if n == 2 {
 				e.Gone, kind = at.Add(time.Hour), "gone"
 			}
+			if n > 0 { // the first was remembered by an earlier version
+				e.Change, e.ChangedAt = kind, at
+			}
 			entries = append(entries, e)
 			changed = append(changed, store.Change{At: at, Seed: seed, Brand: brand, Name: e.Name, Event: "id", Kind: kind, Records: e.Records})
 		}
@@ -94,6 +97,9 @@ func TestHistoryInPages(t *testing.T) {
 		{"/api/v1/candidates?limit=5&cse_id=B&seed=a.com", "candidates", "name", "after", ""},
 		{"/api/v1/candidates?limit=5&state=registered&since=2026-01-31T09:00:00Z", "candidates", "name", "after", "1a.com 1b.com 1c.com"},
 		{"/api/v1/candidates?limit=5&since=2026-01-31T11:00:00Z", "candidates", "name", "after", "2a.com 2b.com 2c.com"},
+		{"/api/v1/candidates?limit=2&change=new", "candidates", "name", "after", "1a.com 1b.com 1c.com"},
+		{"/api/v1/candidates?limit=2&change=gone&cse_id=B", "candidates", "name", "after", "2b.com 2c.com"},
+		{"/api/v1/candidates?limit=2&change=activated", "candidates", "name", "after", ""},
 		{"/api/v1/changes?limit=2", "changes", "name", "after", "0a.com 1a.com 2a.com 0b.com 1b.com 2b.com 0c.com 1c.com 2c.com"},
 		{"/api/v1/changes?limit=2&change=gone", "changes", "name", "after", "2a.com 2b.com 2c.com"},
 		{"/api/v1/changes?limit=1&cse_id=B&since=2026-01-31T09:00:00Z&change=new", "changes", "name", "after", "1b.com 1c.com"},
@@ -104,7 +110,7 @@ func TestHistoryInPages(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"/api/v1/seeds?limit=0", "/api/v1/candidates?limit=1001", "/api/v1/candidates?state=x", "/api/v1/candidates?since=today",
+		"/api/v1/seeds?limit=0", "/api/v1/candidates?limit=1001", "/api/v1/candidates?state=x", "/api/v1/candidates?change=unchanged", "/api/v1/changes?change=x", "/api/v1/candidates?since=today",
 		"/api/v1/candidates?after=x", "/api/v1/changes?after=x", "/api/v1/changes?limit=x", "/api/v1/candidates.csv?since=1",
 		"/api/v1/candidates.jsonl?state=1", "/api/v1/changes/stream?after=x", "/api/v1/changes/stream?since=x", "/api/v1/scans?state=x", "/api/v1/scans?limit=-1",
 	} {
@@ -119,13 +125,13 @@ func TestExports(t *testing.T) {
 		t.Errorf("%s", lines)
 	}
 	var first candidate
-	if err := json.Unmarshal([]byte(lines[:strings.Index(lines, "\n")]), &first); err != nil || first.Name != "0a.com" || first.Brand != "A" || first.State != "registered" {
+	if err := json.Unmarshal([]byte(lines[:strings.Index(lines, "\n")]), &first); err != nil || first.Name != "0a.com" || first.Change != nil || first.Brand != "A" || first.State != "registered" {
 		t.Errorf("%+v, %v", first, err)
 	}
-	want := `cse_id,seed,name,state,first_seen,last_seen,gone,published,event,ns,a,aaaa,mx,cname
-B,c.com,2c.com,gone,2026-01-31T10:00:00Z,2026-01-31T10:00:00Z,2026-01-31T11:00:00Z,2026-01-31T10:00:00Z,id,,192.0.2.1,,'=mx.example;b.example,
+	want := `cse_id,seed,name,state,first_seen,last_seen,gone,published,event,ns,a,aaaa,mx,cname,change,changed_at
+B,c.com,2c.com,gone,2026-01-31T10:00:00Z,2026-01-31T10:00:00Z,2026-01-31T11:00:00Z,2026-01-31T10:00:00Z,id,,192.0.2.1,,'=mx.example;b.example,,gone,2026-01-31T10:00:00Z
 `
-	if got := r.wants(t, "GET", "/api/v1/candidates.csv?seed=c.com&state=gone", "", 200); got != want {
+	if got := r.wants(t, "GET", "/api/v1/candidates.csv?seed=c.com&change=gone", "", 200); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if got := r.wants(t, "GET", "/api/v1/candidates.csv?seed=nothing.com", "", 200); strings.Count(got, "\n") > 1 {

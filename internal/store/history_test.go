@@ -68,7 +68,7 @@ func TestRedisOldValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.UnixMilli(1760600000000)
-	if e := got[0]; !e.Published.Equal(at) || !e.FirstSeen.Equal(at) || !e.LastSeen.Equal(at) || !e.Gone.IsZero() || strings.Join(e.Addresses, " ") != "192.0.2.1" {
+	if e := got[0]; !e.Published.Equal(at) || !e.FirstSeen.Equal(at) || !e.LastSeen.Equal(at) || !e.Gone.IsZero() || e.Change != "" || !e.ChangedAt.IsZero() || strings.Join(e.Addresses, " ") != "192.0.2.1" {
 		t.Errorf("%+v", e)
 	}
 }

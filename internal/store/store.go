@@ -29,6 +29,11 @@ type Entry struct {
 	FirstSeen, LastSeen time.Time
 	// Gone is when a scan found the name absent, zero if the last one did not.
 	Gone time.Time
+	// Change and ChangedAt are the kind and the time of the journal's last line of
+	// the name, kept when the journal has forgotten it. Without them it has had none,
+	// or was remembered last by a version that did not keep them.
+	Change    string
+	ChangedAt time.Time
 }
 
 // Records are what the DNS said of a name; each list is sorted.
@@ -83,10 +88,12 @@ type value struct {
 	First     int64    `json:"f,omitempty"` // 0: as Published
 	Last      int64    `json:"l,omitempty"` // 0: as Published
 	Gone      int64    `json:"g,omitempty"`
+	Change    string   `json:"c,omitempty"`
+	ChangedAt int64    `json:"t,omitempty"`
 }
 
 func (e Entry) value() value {
-	v := value{Published: e.Published.UnixMilli(), ID: e.ID, Records: e.Records}
+	v := value{Published: e.Published.UnixMilli(), ID: e.ID, Records: e.Records, Change: e.Change}
 	for _, a := range e.Addresses {
 		if !slices.Contains(e.Records.A, a) && !slices.Contains(e.Records.AAAA, a) {
 			v.Addresses = append(v.Addresses, a)
@@ -95,7 +102,7 @@ func (e Entry) value() value {
 	for _, t := range []struct {
 		from time.Time
 		to   *int64
-	}{{e.FirstSeen, &v.First}, {e.LastSeen, &v.Last}, {e.Gone, &v.Gone}} {
+	}{{e.FirstSeen, &v.First}, {e.LastSeen, &v.Last}, {e.Gone, &v.Gone}, {e.ChangedAt, &v.ChangedAt}} {
 		if !t.from.IsZero() {
 			*t.to = t.from.UnixMilli()
 		}
@@ -106,7 +113,7 @@ func (e Entry) value() value {
 func (v value) entry(name string) Entry {
 	e := Entry{
 		Name: name, ID: v.ID, Records: v.Records, Addresses: slices.Concat(v.Records.A, v.Records.AAAA, v.Addresses),
-		Published: time.UnixMilli(v.Published), FirstSeen: time.UnixMilli(v.First), LastSeen: time.UnixMilli(v.Last),
+		Published: time.UnixMilli(v.Published), FirstSeen: time.UnixMilli(v.First), LastSeen: time.UnixMilli(v.Last), Change: v.Change,
 	}
 	if v.First == 0 {
 		e.FirstSeen = e.Published
@@ -116,6 +123,9 @@ func (v value) entry(name string) Entry {
 	}
 	if v.Gone != 0 {
 		e.Gone = time.UnixMilli(v.Gone)
+	}
+	if v.ChangedAt != 0 {
+		e.ChangedAt = time.UnixMilli(v.ChangedAt)
 	}
 	return e
 }

@@ -39,6 +39,7 @@ func candidates(t *testing.T, h History, pass func(time.Duration)) {
 	now := time.UnixMilli(time.Now().UnixMilli())
 	want := store.Entry{
 		Name: "examp1e.com", ID: "e1", Published: now.Add(-2 * time.Minute), FirstSeen: now.Add(-3 * time.Minute), LastSeen: now.Add(-time.Minute), Gone: now,
+		Change: "gone", ChangedAt: now.Add(-time.Second),
 		Records: store.Records{A: []string{"192.0.2.1"}}, Addresses: []string{"192.0.2.1", "192.0.2.2", "2001:db8::1"},
 	}
 	var names []string
@@ -85,8 +86,12 @@ func candidates(t *testing.T, h History, pass func(time.Duration)) {
 	}
 	got := page[0]
 	if !got.Published.Equal(want.Published) || !got.FirstSeen.Equal(want.FirstSeen) || !got.LastSeen.Equal(want.LastSeen) || !got.Gone.Equal(want.Gone) ||
-		got.ID != want.ID || !got.Records.Equal(want.Records) || !slices.Equal(got.Addresses, want.Addresses) {
+		got.ID != want.ID || !got.Records.Equal(want.Records) || !slices.Equal(got.Addresses, want.Addresses) ||
+		got.Change != want.Change || !got.ChangedAt.Equal(want.ChangedAt) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if page, _, err := h.Candidates(t.Context(), "bank.co", "", 1); err != nil || len(page) != 1 || page[0].Change != "" || !page[0].ChangedAt.IsZero() {
+		t.Errorf("of a name that has not changed: %+v, %v", page, err)
 	}
 	if page, more, err := h.Candidates(t.Context(), "other.com", "", 10); len(page) > 0 || more || err != nil {
 		t.Errorf("of an unknown seed: %v, %v, %v", page, more, err)
