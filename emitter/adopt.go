@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -65,8 +66,8 @@ func (s *Spool) adopt() (lines int, err error) {
 		s.cfg.Log.Info("a file of the spool was found, its events are sent when Kafka takes them", "file", c.path, "events", waiting)
 		lines += waiting
 	}
-	s.passing.Lock()
-	defer s.passing.Unlock()
+	_ = s.passing.Acquire(context.Background(), 1) // that has no end
+	defer s.passing.Release(1)
 	s.retire() // of those found some may be through
 	sweepNotes(s.cfg.Dir)
 	return lines, nil

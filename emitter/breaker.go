@@ -67,6 +67,14 @@ func (b *breaker) hasten() {
 	b.until = time.Time{}
 }
 
+// outlook tells whether a batch finds out just now how things are, or the
+// breaker rests until its period is over.
+func (b *breaker) outlook(now time.Time) (probes, rests bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open && b.probing, b.open && !b.probing && now.Before(b.until)
+}
+
 // release ends a probe that learned nothing of this breaker's part.
 func (b *breaker) release() {
 	b.mu.Lock()

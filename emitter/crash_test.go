@@ -96,7 +96,7 @@ func TestAdoptTornAtEveryByte(t *testing.T) {
 		var books ledger
 		var got []Message
 		books.recovered(n, 0)
-		if through, err := sinkDrain(s, &books, func(*Message) bool { return false }, &got).pass(t.Context()); err != nil || through != want {
+		if through, err := sinkDrain(s, &books, func(*Message) bool { return false }, &got).pass(t.Context()); err != nil || through.Total() != want {
 			t.Fatalf("cut at %d: %d sent, %v", cut, through, err)
 		}
 		if left, err := spoolFiles(dir); err != nil || len(left) > 0 {
@@ -208,7 +208,7 @@ func TestSpoolLosesNothing(t *testing.T) {
 		disk.syncs, disk.writes = 0, 0
 		for s.waiting.Load() > 0 {
 			d := sinkDrain(s, &books, func(*Message) bool { return false }, &got)
-			if n, err := d.pass(t.Context()); err != nil || n == 0 {
+			if n, err := d.pass(t.Context()); err != nil || n.Total() == 0 {
 				rt.Fatalf("%d of %d sent, %v", n, s.waiting.Load(), err)
 			}
 		}

@@ -61,14 +61,17 @@ func newLimit(perSecond int) *rate.Limiter {
 
 // pass goes once over all that is in the spool, oldest first, and sends it.
 // Within a partition it keeps the order: behind a line that stays, none of the
-// same partition is sent. It returns how many lines are through. The error is
-// that of ctx, of a Close, or of a file that cannot be read.
-func (d *drain) pass(ctx context.Context) (through int, err error) {
+// same partition is sent. It returns what became of the lines that are through.
+// While another pass is under way it waits for its turn. The error is that of
+// ctx, of a Close, or of a file that cannot be read.
+func (d *drain) pass(ctx context.Context) (through Receipt, err error) {
 	s := d.spool
-	s.passing.Lock()
-	defer s.passing.Unlock()
+	if err := s.passing.Acquire(ctx, 1); err != nil {
+		return Receipt{}, err
+	}
+	defer s.passing.Release(1)
 	if err := s.seal(); err != nil {
-		return 0, err
+		return Receipt{}, err
 	}
 	defer s.retire()
 	p := &drainPass{drain: d, shut: map[place]bool{}, asked: map[string]bool{}}
@@ -90,7 +93,7 @@ type drainPass struct {
 	shut    map[place]bool  // where nothing is sent any more
 	asked   map[string]bool // topics of which it is known whether they are closed
 	over    bool            // Kafka takes nothing at all
-	through int
+	through Receipt
 
 	batch []spooledLine
 	bytes int
@@ -210,7 +213,7 @@ func (p *drainPass) flush(ctx context.Context, f *spoolFile) error {
 		return ErrClosed
 	}
 	p.spool.save(f, p.batch[len(p.batch)-1].ref.n+1)
-	moved, doubtful := 0, 0
+	moved, doubtful := Receipt{}, 0
 	for i, got := range p.send(ctx, p.batch) {
 		l := &p.batch[i]
 		if got == FateUndelivered {
@@ -218,16 +221,19 @@ func (p *drainPass) flush(ctx context.Context, f *spoolFile) error {
 			p.leave(l.place)
 			continue
 		}
-		moved++
-		if got == FateAcked && l.doubtful {
+		if got == FateDeadLettered {
+			moved.DeadLettered++
+			continue
+		}
+		if moved.Acked++; l.doubtful {
 			doubtful++
 		}
 	}
 	p.books.ambiguous(doubtful)
-	p.through += moved
+	p.through = p.through.Add(moved)
 	clear(p.batch)
 	p.batch, p.bytes = p.batch[:0], 0
-	if moved == 0 { // see whether there is any use in going on
+	if moved.Total() == 0 { // see whether there is any use in going on
 		clear(p.asked)
 	}
 	return ctx.Err()
@@ -243,7 +249,7 @@ func (p *drainPass) damaged(f *spoolFile, n int, raw []byte, reason string) erro
 	p.spool.cfg.Log.Error("a line of the spool is damaged; its bytes are among the dead letters", "file", f.path, "line", n+1)
 	p.books.unspool(Receipt{DeadLettered: 1})
 	p.spool.done([]lineRef{{f, n, noSlot}})
-	p.through++
+	p.lost(1)
 	return nil
 }
 
@@ -269,8 +275,14 @@ func (p *drainPass) missing(f *spoolFile, read, lines int) error {
 	s.cfg.Log.Error("lines of the spool are missing: the file was damaged or cut behind our back", "file", f.path, "events", len(gone))
 	p.books.unspool(Receipt{DeadLettered: len(gone)})
 	s.done(gone)
-	p.through += len(gone)
+	p.lost(len(gone))
 	return nil
+}
+
+// lost counts damaged and missing lines, of which the dead letters tell.
+func (p *drainPass) lost(n int) {
+	p.spool.damaged.Add(int64(n))
+	p.through.DeadLettered += n
 }
 
 // loop makes passes until ctx ends: whenever Kafka takes events again, and
@@ -283,7 +295,8 @@ func (d *drain) loop(ctx context.Context, period time.Duration, look func()) {
 		look()
 		moved := 0
 		if d.spool.waiting.Load() > 0 {
-			moved, _ = d.pass(ctx) // what ends it is asked below
+			through, _ := d.pass(ctx) // what ends it is asked below
+			moved = through.Total()
 		}
 		left := d.spool.waiting.Load()
 		news(moved, left)

@@ -109,24 +109,27 @@ func (k *Kafka) openBreakers() []string {
 		}
 	}
 	add(&k.brk, "Kafka")
-	k.mu.Lock()
-	topics := make([]*topic, 0, len(k.topics))
-	for _, t := range k.topics {
-		if t.name != k.cfg.DeadLetterTopic { // its messages are copies, which may be lost
-			topics = append(topics, t)
-		}
-	}
-	k.mu.Unlock()
-	for _, t := range topics {
+	for _, t := range k.known() {
 		add(&t.brk, "topic "+t.name)
-		t.mu.Lock()
-		lanes := t.lanes
-		t.mu.Unlock()
-		for _, l := range lanes {
+		for _, l := range t.all() {
 			add(&l.brk, fmt.Sprintf("partition %d of topic %s", l.partition, t.name))
 		}
 	}
 	return out
+}
+
+// known are the topics that were written to, but that of the dead letters: its
+// messages are copies, which may be lost.
+func (k *Kafka) known() []*topic {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	topics := make([]*topic, 0, len(k.topics))
+	for _, t := range k.topics {
+		if t.name != k.cfg.DeadLetterTopic {
+			topics = append(topics, t)
+		}
+	}
+	return topics
 }
 
 // Check asks Kafka for the topic's metadata afresh, within RequestTimeout, and

@@ -73,6 +73,15 @@ func (l *lane) hasten() {
 	}
 }
 
+// ask has a head that waits asked about at once, if the breaker lets it.
+func (l *lane) ask() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting {
+		l.rouse()
+	}
+}
+
 func (l *lane) run() {
 	defer l.k.inside.Done()
 	for {

@@ -172,22 +172,6 @@ func (k *Kafka) Run(ctx context.Context) {
 	})
 }
 
-// Drain sends what is in the spool now, as far as Kafka takes it, and returns
-// when nothing more gets through or ctx ends. It returns how many events are
-// left.
-func (k *Kafka) Drain(ctx context.Context) (left int64) {
-	if k.spool == nil {
-		return 0
-	}
-	d := k.drain()
-	for k.spool.waiting.Load() > 0 {
-		if moved, err := d.pass(ctx); err != nil || moved == 0 {
-			break
-		}
-	}
-	return k.spool.waiting.Load()
-}
-
 func (k *Kafka) drain() *drain {
 	return &drain{
 		spool: k.spool, limit: k.replays, send: k.resend, closed: k.closedTo, place: k.placeOf, books: &k.books,

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // SpoolConfig says where a spool writes and how much.
@@ -51,7 +53,9 @@ type Spool struct {
 
 	waiting atomic.Int64 // lines that are not done, of all files
 
-	passing sync.Mutex // held by who sends lines; before mu
+	damaged atomic.Int64 // lines that were, since the start
+
+	passing *semaphore.Weighted // of one: held by who sends lines; before mu
 	mu      sync.Mutex
 	files   []*spoolFile // oldest first
 	order   keyTable
@@ -76,7 +80,7 @@ func NewSpool(cfg SpoolConfig) (*Spool, error) {
 	if faults != nil {
 		return nil, &ConfigError{faults}
 	}
-	s := &Spool{cfg: cfg, woke: make(chan struct{}, 1)}
+	s := &Spool{cfg: cfg, woke: make(chan struct{}, 1), passing: semaphore.NewWeighted(1)}
 	s.room.max = cfg.MaxBytes
 	s.j = &journal{log: cfg.Log, open: s.begin, closed: s.sealed, full: func(seg *segment) bool {
 		return seg.size >= cfg.SegmentBytes || cfg.Now().Sub(seg.born) >= cfg.SegmentAge
@@ -301,6 +305,11 @@ type SpoolStats struct {
 func (s *Spool) Stats() SpoolStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.stats()
+}
+
+// stats is Stats; s.mu is held.
+func (s *Spool) stats() SpoolStats {
 	st := SpoolStats{Records: s.waiting.Load(), Limit: s.cfg.MaxBytes, Files: len(s.files), Full: s.room.full()}
 	for _, f := range s.files {
 		st.Bytes += f.size
@@ -319,8 +328,8 @@ func (s *Spool) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.passing.Lock()
-	defer s.passing.Unlock()
+	_ = s.passing.Acquire(context.Background(), 1) // that has no end
+	defer s.passing.Release(1)
 	s.retire()
 	s.mu.Lock()
 	files := s.files

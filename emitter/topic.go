@@ -242,6 +242,13 @@ func (t *topic) grown() {
 	}
 }
 
+// all are the lanes, of partitions that are gone too.
+func (t *topic) all() []*lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lanes
+}
+
 // hasten has the outcomes that the topic's partitions wait for asked about.
 func (t *topic) hasten() {
 	t.mu.Lock()

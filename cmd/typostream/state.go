@@ -102,7 +102,7 @@ func (w *workerRun) openAPI() *api.Handler {
 		cfg.Watched = w.watch
 	}
 	if w.kafka != nil {
-		cfg.Emit = w.kafka.EmitEach
+		cfg.Emit, cfg.Spool, cfg.Drain, cfg.Kafka = w.kafka.EmitEach, w.kafka.SpoolState, w.kafka.DrainNow, w.kafka.Health
 	}
 	if w.known.history != nil {
 		cfg.History = w.known.history

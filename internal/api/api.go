@@ -52,6 +52,11 @@ type Config struct {
 	// Emit makes messages durable, as emitter.Kafka's EmitEach; nil: there is no
 	// Kafka, and dead letters cannot be sent again.
 	Emit func(context.Context, ...emitter.Message) ([]emitter.Fate, error)
+	// Spool and Drain are SpoolState and DrainNow of emitter.Kafka, and Kafka its
+	// Health; nil likewise.
+	Spool func() emitter.SpoolState
+	Drain func(context.Context) emitter.Drained
+	Kafka func() emitter.Health
 	// Token returns what a client must send as bearer token, and is asked for each
 	// request; nil: none is wanted. On an error, or of an empty token, every
 	// request is refused.
@@ -124,6 +129,8 @@ func (h *Handler) routes() []route {
 		{method: http.MethodDelete, path: "/api/v1/dead-letters/{id}", serve: h.removeLetter},
 		{method: http.MethodPost, path: "/api/v1/dead-letters/replay", serve: h.replayLetters},
 		{method: http.MethodPost, path: "/api/v1/dead-letters/purge", serve: h.purgeLetters},
+		{method: http.MethodGet, path: "/api/v1/spool", serve: h.spool},
+		{method: http.MethodPost, path: "/api/v1/spool/replay", serve: h.replaySpool},
 		{method: http.MethodGet, path: "/api/v1/candidates", serve: h.candidates},
 		{method: http.MethodGet, path: "/api/v1/candidates.jsonl", serve: h.exportLines},
 		{method: http.MethodGet, path: "/api/v1/candidates.csv", serve: h.exportCSV},
