@@ -181,6 +181,8 @@ func (h *Handler) replayLetters(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-h.searching }()
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // that of the request would end this; a test's recorder has none
 	var answer replayed
 	var ids []string
 	var messages []emitter.Message
@@ -206,7 +208,7 @@ func (h *Handler) replayLetters(w http.ResponseWriter, r *http.Request) {
 		h.wrong(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // Kafka may have taken its time
+	_ = control.SetWriteDeadline(time.Now().Add(writeTime)) // Kafka may have taken its time
 	write(w, http.StatusOK, "application/json", answer)
 }
 
