@@ -36,6 +36,7 @@ const (
 	checkStore       = "store"
 	checkNameserver  = "nameserver"
 	checkRedis       = "redis"
+	checkCountries   = "countries"
 )
 
 // verdict is what a check came to.
@@ -149,6 +150,9 @@ func examine(s *settings, f *doctorFlags) ([]func(context.Context) []diagnosis, 
 	all = append(all, nameservers)
 	if s.RedisHost != "" && s.DedupTTL > 0 {
 		all = append(all, func(ctx context.Context) []diagnosis { return examineRedis(ctx, s, f.timeout) })
+	}
+	if s.GeoDatabase != "" {
+		all = append(all, func(ctx context.Context) []diagnosis { return examineCountries(ctx, s.GeoDatabase, f.timeout) })
 	}
 	return all, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/internal/geoip"
 	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/resolver"
 )
@@ -41,7 +43,7 @@ func setting(name, value string) emitter.TopicFacts {
 // TestTopicVerdicts: what one fault of a topic comes to; every other check of
 // it passes, and only what passes has no remedy.
 func TestTopicVerdicts(t *testing.T) {
-	written, read, unkeyed, copies := role{write: true}, role{}, role{write: true, unkeyed: true}, role{write: true, copies: true}
+	written, read, unkeyed, copies, reread := role{write: true}, role{}, role{write: true, unkeyed: true}, role{write: true, copies: true}, role{write: true, reread: true}
 	missing := goodTopic(func(f *emitter.TopicFacts) { f.Err = kafka.UnknownTopicOrPartition })
 	replicas := func(n int, inSync string) emitter.TopicFacts {
 		return goodTopic(func(f *emitter.TopicFacts) { f.Replicas, f.Settings["min.insync.replicas"] = n, inSync })
@@ -59,6 +61,7 @@ func TestTopicVerdicts(t *testing.T) {
 	}{
 		{name: "good, written", facts: goodTopic(nil), role: written},
 		{name: "good, read", facts: goodTopic(nil), role: read},
+		{name: "good, read again", facts: goodTopic(nil), role: reread},
 		{name: "good, without keys", facts: goodTopic(nil), role: unkeyed},
 		{name: "missing", facts: missing, role: written, want: "topic fail", words: "KAFKA_CREATE_TOPICS=true"},
 		{name: "missing, to be created", facts: missing, role: written, create: true, want: "topic warn", words: "a worker creates it"},
@@ -69,6 +72,8 @@ func TestTopicVerdicts(t *testing.T) {
 		{name: "behind", facts: goodTopic(func(f *emitter.TopicFacts) { f.Behind = make([]int, 12) }), role: written, want: "topic warn", words: "0 and 2 more"},
 		{name: "not to be written", facts: rights(1<<emitter.OpRead | 1<<emitter.OpDescribe), role: written, want: "rights fail", words: "grant WRITE"},
 		{name: "not to be read", facts: rights(1<<emitter.OpWrite | 1<<emitter.OpDescribe), role: read, want: "rights fail", words: "grant READ"},
+		{name: "not to be read again", facts: rights(1<<emitter.OpWrite | 1<<emitter.OpDescribe), role: reread, want: "rights warn", words: "is published again"},
+		{name: "neither written nor read again", facts: rights(1 << emitter.OpDescribe), role: reread, want: "rights fail", words: "grant WRITE"},
 		{name: "rights not told", facts: rights(-1 << 31), role: written, want: "rights warn", words: "do not tell"},
 		{name: "settings not told", facts: goodTopic(func(f *emitter.TopicFacts) { f.SettingsErr = kafka.TopicAuthorizationFailed }), role: written, want: "settings warn", words: "DESCRIBE_CONFIGS"},
 		{name: "settings too late", facts: goodTopic(func(f *emitter.TopicFacts) { f.SettingsErr = context.DeadlineExceeded }), role: written, want: "settings warn", words: "no answer in time"},
@@ -164,6 +169,14 @@ func TestKafkaVerdicts(t *testing.T) {
 			judged(t, diagnoseKafka(&test.facts, nil, &settings{}, 1), test.want, test.words)
 		})
 	}
+}
+
+func TestCountriesVerdicts(t *testing.T) {
+	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	judged(t, diagnoseCountries("c.mmdb", now.Add(-oldCountries), now, nil), "", "")
+	judged(t, diagnoseCountries("c.mmdb", now.Add(-oldCountries-time.Hour), now, nil), "countries warn", "made on 2026-08-21")
+	_, err := geoip.Open(filepath.Join(t.TempDir(), "none"))
+	judged(t, diagnoseCountries("c.mmdb", time.Time{}, now, err), "countries fail", "no such file")
 }
 
 func TestDirVerdicts(t *testing.T) {

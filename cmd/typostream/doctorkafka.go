@@ -18,6 +18,7 @@ import (
 type role struct {
 	topic   string
 	write   bool // else it is read
+	reread  bool // read besides, after a worker was killed
 	copies  bool // only copies go there: nothing that is wrong with it loses an event
 	unkeyed bool // its messages have no key
 }
@@ -28,7 +29,7 @@ func roles(s *settings) []role {
 	if !s.Oneshot {
 		all = append(all, role{topic: s.InputTopic})
 	}
-	all = append(all, role{topic: s.Topics.Candidates, write: true}, role{topic: s.Topics.Crawl, write: true}, role{topic: s.Topics.Inactive, write: true, unkeyed: true})
+	all = append(all, role{topic: s.Topics.Candidates, write: true, reread: s.DedupTTL > 0}, role{topic: s.Topics.Crawl, write: true}, role{topic: s.Topics.Inactive, write: true, unkeyed: true})
 	if s.DeadLetterTopic != "" {
 		all = append(all, role{topic: s.DeadLetterTopic, write: true, copies: true})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/typostream/typostream/emitter"
+	"github.com/typostream/typostream/internal/geoip"
 	"github.com/typostream/typostream/internal/store"
 	"github.com/typostream/typostream/resolver"
 )
@@ -220,4 +221,29 @@ func examineRedis(ctx context.Context, s *settings, patience time.Duration) []di
 		}}
 	}
 	return []diagnosis{{checkRedis, address, pass, "answers in " + rounded(took), ""}}
+}
+
+// oldCountries is when a database tells too many addresses wrong: those of MaxMind
+// are made anew twice a week.
+const oldCountries = 90 * 24 * time.Hour
+
+// examineCountries looks at the database that tells where addresses are.
+func examineCountries(ctx context.Context, path string, patience time.Duration) []diagnosis {
+	return examineDisk(ctx, checkCountries, path, patience, func() []diagnosis {
+		db, err := geoip.Open(path)
+		if err != nil {
+			return diagnoseCountries(path, time.Time{}, time.Now(), err)
+		}
+		return diagnoseCountries(path, db.Built(), time.Now(), nil)
+	})
+}
+
+func diagnoseCountries(path string, built, now time.Time, err error) []diagnosis {
+	d := diagnosis{checkCountries, path, pass, "made on " + built.UTC().Format(time.DateOnly), ""}
+	if broken, ok := errors.AsType[*geoip.Error](err); ok {
+		d.Verdict, d.Finding, d.Remedy = fail, broken.Error(), broken.Hint()+": the worker does not start with this one"
+	} else if now.Sub(built) > oldCountries {
+		d.Verdict, d.Remedy = warn, "bring a newer one and start the worker again: networks move"
+	}
+	return []diagnosis{d}
 }

@@ -87,11 +87,17 @@ func diagnoseRights(t emitter.TopicFacts, r role) diagnosis {
 		name, operation = "WRITE", emitter.OpWrite
 	}
 	d := diagnosis{checkRights, t.Name, pass, name + " and DESCRIBE", ""}
+	if r.reread {
+		d.Finding = "READ, " + d.Finding
+	}
 	switch {
 	case !t.Rights.Known():
 		d.Verdict, d.Finding, d.Remedy = warn, "the brokers do not tell (before Kafka 2.3)", "see that this user has "+name+" and DESCRIBE on topic "+t.Name
 	case !t.Rights.Allows(operation):
 		d.Verdict, d.Finding, d.Remedy = fail, name+" is missing", "grant "+name+" on topic "+t.Name+" to this user"
+	case r.reread && !t.Rights.Allows(emitter.OpRead):
+		d.Verdict, d.Finding = warn, "READ is missing: what a killed worker has published is published again"
+		d.Remedy = "grant READ on topic " + t.Name + " to this user"
 	}
 	return d
 }

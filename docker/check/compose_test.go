@@ -282,7 +282,7 @@ func TestDropIn(t *testing.T) {
 	if _, ok := s.DependsOn["kafka"]; !ok {
 		t.Error("it does not wait for kafka any more")
 	}
-	for name, want := range map[string]string{"KAFKA_BOOTSTRAP": "kafka:9092", "KAFKA_OUTPUT_TOPIC": "domains.candidates", "DEDUP_TTL_SECS": "10368000"} {
+	for name, want := range map[string]string{"KAFKA_BOOTSTRAP": "kafka:9092", "KAFKA_OUTPUT_TOPIC": "domains.candidates", "DEDUP_TTL_SECS": "10368000", "GEOLITE2_MMDB": ""} {
 		if got := s.Environment[name]; got == nil || *got != want {
 			t.Errorf("%s is not %s", name, want)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
@@ -56,6 +57,9 @@ func Open(path string) (*Database, error) {
 	}
 	return &Database{reader}, nil
 }
+
+// Built is when the database was made.
+func (d *Database) Built() time.Time { return d.reader.Metadata.BuildTime() }
 
 // check looks at every network and every record, as far as Country does: the
 // reader's own Verify refuses files that lack what nobody reads.
