@@ -158,7 +158,7 @@ type lives struct {
 }
 
 func onRedis(t testing.TB, server *miniredis.Miniredis, b readable) *lives {
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: 24 * time.Hour})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: 24 * time.Hour, Timeout: time.Minute})
 	t.Cleanup(func() { r.Close() })
 	return &lives{
 		broker: b, metrics: NewMetrics(), history: r, buried: func() { server.FastForward(leaseLife) },

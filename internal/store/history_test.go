@@ -27,7 +27,7 @@ func TestBoltHistory(t *testing.T) {
 
 func TestRedisHistory(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 	defer r.Close()
 	storetest.RunHistory(t, r, server.FastForward)
 }
@@ -58,7 +58,7 @@ func TestJournalIsBounded(t *testing.T) {
 // A value of the first builds is read: it knows of no times but one.
 func TestRedisOldValue(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 	defer r.Close()
 	if err := server.Set("typostream:published:bank.com:bamk.com", `{"p":1760600000000,"i":"e1","r":{"a":["192.0.2.1"]}}`); err != nil {
 		t.Fatal(err)

@@ -59,7 +59,7 @@ func TestRedisList(t *testing.T) {
 }
 
 func redisAt(t *testing.T, addr string) *store.Redis {
-	r := store.NewRedis(store.RedisConfig{Addr: addr, TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: addr, TTL: storetest.TTL, Timeout: storetest.Patience})
 	t.Cleanup(func() { r.Close() })
 	return r
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	redisTimeout = 500 * time.Millisecond // of connecting, of one answer
+	redisTimeout = 500 * time.Millisecond // unless RedisConfig.Timeout is set
 	// redisPause is how long Redis is left alone after a failure, so that every
 	// batch of events does not wait for a server that is gone.
 	redisPause = 5 * time.Second
@@ -32,14 +32,15 @@ type RedisConfig struct {
 	// Password is asked for each connection; nil, or one that is empty, is none.
 	Password func() (string, error)
 	TTL      time.Duration
+	Timeout  time.Duration // of connecting, and of one answer; 0: half a second
 	// Mirror also sets first_seen:NAME, once, for TTL, which the services
 	// around the one that typostream replaces look at.
 	Mirror bool
 }
 
 // Redis remembers for several workers. Safe for concurrent use. Every failure
-// is an error soon: connecting and answering have half a second each, and after
-// a failure the server is left alone for five.
+// is an error soon: connecting and answering have their Timeout each, and after
+// a failure the server is left alone for five seconds.
 type Redis struct {
 	client *redis.Client
 	ttl    time.Duration
@@ -55,6 +56,9 @@ func NewRedis(cfg RedisConfig) *Redis {
 	if cfg.Password == nil {
 		cfg.Password = func() (string, error) { return "", nil }
 	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = redisTimeout
+	}
 	redis.SetLogger(&logging.VoidLogger{}) // it would write to standard error; every failure is an error of ours
 	return &Redis{
 		client: redis.NewClient(&redis.Options{
@@ -66,7 +70,7 @@ func NewRedis(cfg RedisConfig) *Redis {
 			// No notices of a managed service's maintenance: a plain server refuses to send them.
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DialerRetries:            1,
-			DialTimeout:              redisTimeout, ReadTimeout: redisTimeout, WriteTimeout: redisTimeout, PoolTimeout: redisTimeout,
+			DialTimeout:              cfg.Timeout, ReadTimeout: cfg.Timeout, WriteTimeout: cfg.Timeout, PoolTimeout: cfg.Timeout,
 		}),
 		ttl: cfg.TTL, mirror: cfg.Mirror,
 	}
@@ -152,6 +156,9 @@ func (r *Redis) try(f func() error) error {
 	err := f()
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, context.Canceled) { // the caller has gone: that says nothing of the server
+		return fmt.Errorf("store: redis: %w", err)
 	}
 	r.mu.Lock()
 	r.paused = time.Now().Add(redisPause)

@@ -34,7 +34,7 @@ func again(t *testing.T, want string, f func() bool) {
 // at once or a name that is not known, and never a wrong answer.
 func TestRealRedis(t *testing.T) {
 	server := storetest.StartRedis(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: 3 * time.Second, Mirror: true})
 	defer r.Close()
 	remember := func() error {
 		return r.Remember(t.Context(), "example.com", []store.Entry{{Name: "a.com", Published: time.Now()}})
@@ -78,7 +78,7 @@ func TestRealRedis(t *testing.T) {
 // is brought about by a server that starts empty.
 func TestRealRedisHistory(t *testing.T) {
 	server := storetest.StartRedis(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 	defer r.Close()
 	storetest.RunHistory(t, r, func(time.Duration) {
 		server.Kill()
@@ -93,7 +93,7 @@ func TestRealWatch(t *testing.T) {
 	server := storetest.StartRedis(t)
 	var workers []*store.RedisWatch
 	for range 2 {
-		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 		defer r.Close()
 		workers = append(workers, r.Watch())
 	}

@@ -293,7 +293,7 @@ func TestBoltSweep(t *testing.T) {
 
 func TestRedis(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 	defer r.Close()
 	storetest.Run(t, r, server.FastForward)
 	for _, k := range server.Keys() {
@@ -305,14 +305,14 @@ func TestRedis(t *testing.T) {
 
 func TestRedisFind(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience, Mirror: true})
 	defer r.Close()
 	testFind(t, r, func(q store.Query, yield func(string, store.Entry)) error { return r.Find(t.Context(), q, yield) })
 }
 
 func TestRedisMirror(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Mirror: true})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience, Mirror: true})
 	defer r.Close()
 	then := time.Unix(1760600000, 0)
 	for _, published := range []time.Time{then, then.Add(time.Minute)} { // the second does not replace the first
@@ -330,7 +330,7 @@ func TestRedisMirror(t *testing.T) {
 
 func TestRedisGoneAndBack(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 	defer r.Close()
 	known := func() error {
 		_, err := r.Known(t.Context(), "example.com", []string{"a.com"})
@@ -352,6 +352,21 @@ func TestRedisGoneAndBack(t *testing.T) {
 	}
 }
 
+// That somebody does not wait for the answer says nothing of the server.
+func TestRedisOutlivesItsCallers(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
+	defer r.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Known(ctx, "example.com", []string{"a.com"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller has gone: %v", err)
+	}
+	if _, err := r.Known(t.Context(), "example.com", []string{"a.com"}); err != nil {
+		t.Errorf("the next caller: %v", err)
+	}
+}
+
 func TestRedisNotThere(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -370,7 +385,7 @@ func TestRedisPassword(t *testing.T) {
 	server := miniredis.RunT(t)
 	server.RequireAuth("open sesame")
 	for password, good := range map[string]bool{"open sesame": true, "wrong": false, "": false} {
-		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour, Password: func() (string, error) { return password, nil }})
+		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour, Timeout: storetest.Patience, Password: func() (string, error) { return password, nil }})
 		_, err := r.Known(t.Context(), "example.com", []string{"a.com"})
 		if (err == nil) != good || err != nil && password != "" && strings.Contains(err.Error(), password) {
 			t.Errorf("with password %q: %v", password, err)
@@ -389,7 +404,7 @@ func TestRedisPassword(t *testing.T) {
 // Whatever is in the store under a name's key, it is no entry unless it can be read.
 func TestRedisGarbage(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour})
+	r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: time.Hour, Timeout: storetest.Patience})
 	defer r.Close()
 	if err := server.Set("typostream:published:example.com:a.com", "\xff{"); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func TestRedisWatch(t *testing.T) {
 	server := miniredis.RunT(t)
 	var workers []*store.RedisWatch
 	for range 2 {
-		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL})
+		r := store.NewRedis(store.RedisConfig{Addr: server.Addr(), TTL: storetest.TTL, Timeout: storetest.Patience})
 		defer r.Close()
 		workers = append(workers, r.Watch())
 	}

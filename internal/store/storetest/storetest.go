@@ -20,6 +20,9 @@ type Store interface {
 // TTL is how long the store under test must remember.
 const TTL = time.Hour
 
+// Patience is how long a server may take where slowness is not what is tested.
+const Patience = time.Minute
+
 // Run tests an empty store that remembers for TTL; pass lets time pass.
 func Run(t *testing.T, s Store, pass func(time.Duration)) {
 	t.Helper()
