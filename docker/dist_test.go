@@ -52,7 +52,8 @@ var distTargets = cmp.Or(os.Getenv("DIST_TARGETS"), "linux/amd64,linux/arm64,dar
 func makeDist(t *testing.T, dir string) release {
 	t.Helper()
 	command(t, "..", nil, "git", "clone", "--quiet", "--no-local", ".", dir)
-	t.Log(command(t, dir, nil, "make", "--no-print-directory", "dist", "TARGETS="+distTargets))
+	// Eight systems take minutes: whatever else is tested at the same time goes first.
+	t.Log(command(t, dir, nil, "nice", "-n", "19", "make", "--no-print-directory", "dist", "TARGETS="+distTargets))
 	r := release{clone: dir, dir: filepath.Join(dir, "bin", "dist")}
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
@@ -76,8 +77,8 @@ func (r release) read(t *testing.T, name string) []byte {
 	return content
 }
 
-// Two clones in different places, the second with another umask and for amd64
-// with nothing compiled before and in another time zone, give the same bytes.
+// Two clones in different places, the second with another umask and for Linux on
+// amd64 with nothing compiled before and in another time zone, give the same bytes.
 func TestDist(t *testing.T) {
 	first := makeDist(t, filepath.Join(t.TempDir(), "a"))
 	if regexp.MustCompile(`devel|dirty`).MatchString(first.version) {
@@ -87,19 +88,32 @@ func TestDist(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "another", "place")
 		// A package's directories are what the umask of their maker says, if nobody sees to it.
 		script := filepath.Join(t.TempDir(), "make")
-		if err := os.WriteFile(script, []byte("#!/bin/sh\numask 077\nexec /usr/bin/env make \"$@\"\n"), 0o755); err != nil {
+		if err := os.WriteFile(script, []byte("#!/bin/sh\numask 077\nexec nice -n 19 make \"$@\"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		command(t, first.clone, nil, "git", "clone", "--quiet", "--no-local", ".", dir)
 		second := release{dir: filepath.Join(dir, "bin", "dist")}
-		for arch, env := range map[string][]string{"amd64": {"GOCACHE=" + t.TempDir(), "TZ=Asia/Kolkata", "LC_ALL=C"}, "arm64": nil} {
-			t.Log(command(t, dir, env, script, "--no-print-directory", "dist", "TARGETS=linux/"+arch))
-			for _, suffix := range []string{"tar.gz", "deb", "rpm", "cdx.json"} {
-				name := fmt.Sprintf("typostream_%s_linux_%s.%s", first.version, arch, suffix)
-				if !bytes.Equal(first.read(t, name), second.read(t, name)) {
-					t.Errorf("%s is not the same twice", name)
+		const fromNothing = "linux/amd64"
+		rest := strings.Join(slices.DeleteFunc(strings.Split(distTargets, ","), func(target string) bool { return target == fromNothing }), ",")
+		same := []string{"SHA256SUMS"} // of the first only: the second is made in two parts
+		for targets, env := range map[string][]string{fromNothing: {"GOCACHE=" + t.TempDir(), "TZ=Asia/Kolkata", "LC_ALL=C"}, rest: nil} {
+			t.Log(command(t, dir, env, script, "--no-print-directory", "dist", "TARGETS="+targets))
+			entries, err := os.ReadDir(second.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if e.Name() == "SHA256SUMS" {
+					continue
+				}
+				same = append(same, e.Name())
+				if !bytes.Equal(first.read(t, e.Name()), second.read(t, e.Name())) {
+					t.Errorf("%s is not the same twice", e.Name())
 				}
 			}
+		}
+		if slices.Sort(same); !slices.Equal(same, first.files) {
+			t.Errorf("made twice: %q, of %q", same, first.files)
 		}
 	})
 	t.Run("all that was promised", func(t *testing.T) { first.check(t) })

@@ -40,3 +40,13 @@ func TestShortSuite(t *testing.T) {
 		}
 	}
 }
+
+// Three minutes of what `make soak` does for an hour.
+func TestShortSoak(t *testing.T) {
+	var table strings.Builder
+	err := runSoak(t.Context(), options{dir: t.TempDir(), log: os.Stderr}, 3*time.Minute, &table)
+	t.Logf("\n%s", table.String())
+	if err != nil {
+		t.Error(err)
+	}
+}
