@@ -155,6 +155,7 @@ type lives struct {
 	memory  func(*death) Store // as a worker has it
 	history *store.Redis       // nil on bolt
 	buried  func()             // lets the leases of the dead run out
+	lived   int
 }
 
 func onRedis(t testing.TB, server *miniredis.Miniredis, b readable) *lives {
@@ -189,10 +190,12 @@ func (l *lives) scan(t testing.TB, seed Seed, size int, d *death, all []finding)
 	s := &Scanner{Emitter: e, Topics: testTopics, Dedup: NewDedup(l.memory(d), time.Hour, false, l.metrics, slog.New(slog.DiscardHandler))}
 	v := s.Dedup.begin(t.Context(), seed, s.inheritance())
 	p := newPublisher(t.Context(), v, e, s.Dedup, nil)
+	at := time.Now().Add(time.Duration(l.lived) * time.Millisecond) // no two scans of a seed are in one, but here
+	l.lived++
 	var err error
 	var batch []publication
 	for i, f := range all {
-		r := &Result{Seed: &seed, Variant: fuzzer.Variant{FQDN: f.name}, at: time.Now()}
+		r := &Result{Seed: &seed, Variant: fuzzer.Variant{FQDN: f.name}, at: at}
 		r.Answer = resolver.Answer{State: resolver.Registered, NS: []string{f.ns}}
 		if f.addressed {
 			r.Answer.A = []string{"192.0.2.1"}

@@ -96,6 +96,7 @@ type Config struct {
 	floor        time.Duration // minRTO
 	dial         func(netip.AddrPort) (wire, error)
 	dialTCP      func() (net.Conn, error)
+	cpu          func() time.Duration                    // cpuTime
 	portable     bool                                    // use the wire of other systems
 	parentAddr   func(netip.Addr) (netip.AddrPort, bool) // publicServer
 	fallbackPort uint16                                  // where a nameserver with another port is tried when that port is silent; 53
@@ -217,6 +218,9 @@ func (s *settings) preset() {
 	s.Types = slices.Clone(s.Types)
 	if s.lookup == nil {
 		s.lookup = lookupSystem
+	}
+	if s.cpu == nil {
+		s.cpu = cpuTime
 	}
 	if s.parentAddr == nil {
 		s.parentAddr = publicServer

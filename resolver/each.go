@@ -41,7 +41,7 @@ func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(
 		}
 		return fnErr
 	}
-	p := newPool[T](newCrew(r.cfg.Concurrency, r.nearest(), r.clock, cpuTime))
+	p := newPool[T](newCrew(r.cfg.Concurrency, r.nearest(), r.clock, r.cfg.cpu))
 	skipped := false
 	for item := range items {
 		if groupCtx.Err() != nil || r.life.Err() != nil {

@@ -115,6 +115,7 @@ func simulate(s *simulated, cfg Config) *Resolver {
 	cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	cfg.dial = s.dial
 	cfg.dialTCP = func() (net.Conn, error) { return nil, errors.New("refused") }
+	cfg.cpu = still // on fake time any use is too much
 	r, err := New(cfg)
 	if err != nil {
 		panic(err)
