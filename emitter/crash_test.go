@@ -228,7 +228,7 @@ func TestSpoolLosesNothing(t *testing.T) {
 func tear(t *rapid.T, path string) {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
-		_, err = f.WriteString(`{"v":1,"topic":"torn`)
+		_, err = f.WriteString(`{"v":2,"topic":"torn`)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)

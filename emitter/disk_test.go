@@ -112,8 +112,8 @@ func TestSpoolFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"v":1,"topic":"domains.candidates","key":"a.example","unknown":false,"crc32c":1566535510,"value":{"canonical_fqdn":"a.example","n":1}}
-{"v":1,"topic":"domains.candidates","key":"b.example","unknown":true,"crc32c":975556349,"value":{"canonical_fqdn":"b.example","n":2}}
+	want := `{"v":2,"topic":"domains.candidates","key":"a.example","unknown":false,"crc32c":2527930167,"value":{"canonical_fqdn":"a.example","n":1}}
+{"v":2,"topic":"domains.candidates","key":"b.example","unknown":true,"crc32c":2186758525,"value":{"canonical_fqdn":"b.example","n":2}}
 `
 	if string(b) != want {
 		t.Errorf("spool:\n%swant:\n%s", b, want)

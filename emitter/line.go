@@ -11,14 +11,15 @@ import (
 	"unicode/utf8"
 )
 
-// A spool line, version 1, is one JSON object and a line feed:
+// A spool line, version 2, is one JSON object and a line feed:
 //
-//	{"v":1,"topic":"domains.candidates","key":"sbii.co.in","unknown":false,"crc32c":3808858755,"value":{…}}
+//	{"v":2,"topic":"domains.candidates","key":"sbii.co.in","unknown":false,"crc32c":2527930167,"value":{…}}
 //
-// The CRC-32C is over the key's bytes and then the value's. unknown is true
-// when the message may already be in the topic. A value that is one line of
-// valid UTF-8 JSON stands there byte for byte; any other is base64 in
-// value_base64, as is a key that is not UTF-8 in key_base64.
+// The CRC-32C is over the bytes of the topic, the key and the value, with a zero
+// byte after each of the first two; in version 1, which is still read, over key
+// and value alone. unknown is true when the message may already be in the topic.
+// A value that is one line of valid UTF-8 JSON stands there byte for byte; any
+// other is base64 in value_base64, as is a key that is not UTF-8 in key_base64.
 //
 // encoding/json reads these lines, not the faster codec of the events: what
 // matters here is that raw bytes come back unchanged from hostile files.
@@ -35,13 +36,29 @@ type spoolLine struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func lineCRC(key string, value []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, value)
+// lineVersion is that of the lines that are written.
+const lineVersion = 2
+
+func lineCRC(version int, m *Message) uint32 {
+	var sum uint32
+	add := func(text string) { sum = crc32.Update(sum, castagnoli, []byte(text)) }
+	if version == 1 {
+		add(m.Key)
+	} else {
+		add(m.Topic)
+		add("\x00")
+		add(m.Key)
+		add("\x00")
+	}
+	return crc32.Update(sum, castagnoli, m.Value)
 }
+
+// linePrefix is how the lines that are written begin.
+const linePrefix = `{"v":2,"topic":`
 
 // appendSpoolLine appends the line of m, with its line feed.
 func appendSpoolLine(dst []byte, m *Message, unknown bool) []byte {
-	dst = append(dst, `{"v":1,"topic":`...)
+	dst = append(dst, linePrefix...)
 	dst = appendString(dst, m.Topic)
 	if utf8.ValidString(m.Key) {
 		dst = append(dst, `,"key":`...)
@@ -54,7 +71,7 @@ func appendSpoolLine(dst []byte, m *Message, unknown bool) []byte {
 	dst = append(dst, `,"unknown":`...)
 	dst = strconv.AppendBool(dst, unknown)
 	dst = append(dst, `,"crc32c":`...)
-	dst = strconv.AppendUint(dst, uint64(lineCRC(m.Key, m.Value)), 10)
+	dst = strconv.AppendUint(dst, uint64(lineCRC(lineVersion, m)), 10)
 	if embeddable(m.Value) {
 		dst = append(dst, `,"value":`...)
 		dst = append(dst, m.Value...)
@@ -139,8 +156,8 @@ func decodeSpooled(line []byte) (m Message, unknown bool, err error) {
 	if err := json.Unmarshal(line, &l); err != nil {
 		return Message{}, false, jsonFault(err)
 	}
-	if l.V != 1 {
-		return Message{}, false, fmt.Errorf("spool line of version %d; this program reads version 1", l.V)
+	if l.V < 1 || l.V > lineVersion {
+		return Message{}, false, fmt.Errorf("spool line of version %d; this program reads versions up to %d", l.V, lineVersion)
 	}
 	m = Message{Topic: l.Topic, Key: l.Key, Value: l.Value}
 	if l.KeyBase64 != nil {
@@ -149,7 +166,7 @@ func decodeSpooled(line []byte) (m Message, unknown bool, err error) {
 	if l.ValueBase64 != nil {
 		m.Value = l.ValueBase64
 	}
-	if l.CRC32C == nil || *l.CRC32C != lineCRC(m.Key, m.Value) {
+	if l.CRC32C == nil || *l.CRC32C != lineCRC(l.V, &m) {
 		return Message{}, false, errors.New("checksum does not match: the line was changed or damaged")
 	}
 	return m, l.Unknown, checkLine(&m)
@@ -158,7 +175,7 @@ func decodeSpooled(line []byte) (m Message, unknown bool, err error) {
 // lineKey returns topic and key of a spool line, without a check of the rest.
 // Lines as we write them, but for those with unusual keys, cost no JSON parser.
 func lineKey(line []byte) (m Message, ok bool) {
-	if rest, plain := bytes.CutPrefix(line, []byte(`{"v":1,"topic":"`)); plain {
+	if rest, plain := bytes.CutPrefix(line, []byte(linePrefix+`"`)); plain {
 		topic, rest, _ := bytes.Cut(rest, []byte(`","key":"`))
 		key, _, found := bytes.Cut(rest, []byte(`","unknown":`))
 		if found && !bytes.ContainsAny(topic, `"\\`) && !bytes.ContainsAny(key, `"\\`) {

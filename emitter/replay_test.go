@@ -77,6 +77,9 @@ func TestReplayBareEvents(t *testing.T) {
 	}
 }
 
+// oldLine is of version 1, whose checksum does not cover the topic.
+const oldLine = `{"v":1,"topic":"domains.candidates","key":"a.example","unknown":false,"crc32c":1566535510,"value":{"canonical_fqdn":"a.example","n":1}}`
+
 func TestReplayBadLines(t *testing.T) {
 	spooled := func(m Message) string {
 		return strings.TrimSuffix(string(appendSpoolLine(nil, &m, false)), "\n")
@@ -85,7 +88,7 @@ func TestReplayBadLines(t *testing.T) {
 	path := write(t, "spool_1.jsonl", strings.Join([]string{
 		good,
 		strings.Replace(good, `"n":1`, `"n":2`, 1),
-		strings.Replace(good, `"v":1`, `"v":2`, 1),
+		strings.Replace(good, `"v":2`, `"v":3`, 1),
 		`not JSON`,
 		`[]`,
 		`"x"`,
@@ -93,20 +96,22 @@ func TestReplayBadLines(t *testing.T) {
 		`{"src":"ct","type":"heartbeat"}`,
 		`{"canonical_fqdn":"c.example","typostream":{"state":"absent"}}`,
 		`{"schema_version":"v1","failure_type":"json_parse_error","raw_value":""}`,
-		strings.Replace(good, `"topic":"domains.candidates"`, `"topic":"../../etc"`, 1),
+		strings.Replace(oldLine, `"topic":"domains.candidates"`, `"topic":"../../etc"`, 1),
 		strings.Repeat("x", 3000),
 		spooled(msg("b.example", 2)),
+		strings.Replace(good, `"topic":"domains.candidates"`, `"topic":"eomains.candidates"`, 1),
+		oldLine,
 	}, "\n")+"\n")
 	opts := allTopics
 	opts.MaxLine = 2000
 	var s sink
 	rep, err := Replay(t.Context(), path, s.emit, opts)
-	if err != nil || rep.Sent != 2 || rep.Lines != 13 || rep.BadCount != 11 || rep.Torn || rep.RenamedTo != "" {
+	if err != nil || rep.Sent != 3 || rep.Lines != 15 || rep.BadCount != 12 || rep.Torn || rep.RenamedTo != "" {
 		t.Fatalf("Replay: %+v, %v", rep, err)
 	}
 	want := []string{
-		"2: checksum does not match", "3: spool line of version 2", "4: not JSON", "5: not a JSON object", "6: not a JSON object",
-		"7: not a JSON object", "8: no canonical_fqdn", "9: the name is absent", "10: a dead letter that holds no event", "11: topic", "12: line too long",
+		"2: checksum does not match", "3: spool line of version 3", "4: not JSON", "5: not a JSON object", "6: not a JSON object",
+		"7: not a JSON object", "8: no canonical_fqdn", "9: the name is absent", "10: a dead letter that holds no event", "11: topic", "12: line too long", "14: checksum does not match",
 	}
 	for i, w := range want {
 		if got := fmt.Sprintf("%d: %s", rep.Bad[i].Line, rep.Bad[i].Reason); !strings.HasPrefix(got, w) {
@@ -228,6 +233,7 @@ func FuzzReplayLine(f *testing.F) {
 	}
 	f.Add([]byte(`{"schema_version":"v1","url":"https://d.example/","canonical_fqdn":"d.example"}`))
 	f.Add([]byte(`{"v":1,"crc32c":0,"value":null}`))
+	f.Add([]byte(oldLine))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		topics := replayTopics{"t", "c", "i"}
 		m, kind, _, err := decodeLine(line, topics)

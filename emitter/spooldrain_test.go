@@ -199,7 +199,7 @@ func TestRecover(t *testing.T) {
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
-		_, err = f.WriteString(`{"v":1,"topic":"torn`)
+		_, err = f.WriteString(`{"v":2,"topic":"torn`)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestRecover(t *testing.T) {
 	if a := r.Accounting(); a.Spooled != 21 || a.DeadLettered != 1 || a.Accepted != 22 {
 		t.Errorf("books after the start: %+v", a)
 	}
-	if b, err := os.ReadFile(path + tornSuffix); err != nil || string(b) != `{"v":1,"topic":"torn` {
+	if b, err := os.ReadFile(path + tornSuffix); err != nil || string(b) != `{"v":2,"topic":"torn` {
 		t.Errorf("torn: %q, %v", b, err)
 	}
 	if _, err := Replay(t.Context(), path, nil, ReplayOptions{}); !isLive(err) {
