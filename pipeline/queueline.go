@@ -69,7 +69,8 @@ func (l *queueLine) stop() {
 }
 
 // offer withdraws the offer before, if it was not taken, and makes the next: the
-// seed whose turn it is, nil if none waits. It goes on waiting.
+// seed whose turn it is, nil if none waits. It goes on waiting. Nothing else is
+// offered while a person's seed waits: who takes first might see that source later.
 func (l *queueLine) offer() (*queueEntry, Delivery) {
 	q := l.q
 	q.mu.Lock()
@@ -78,6 +79,9 @@ func (l *queueLine) offer() (*queueEntry, Delivery) {
 	if l.awaited {
 		l.awaited = false
 		q.persons.wake()
+	}
+	if l == q.others && q.lanes[ByPerson].peek() != nil {
+		return nil, Delivery{}
 	}
 	for p := l.from; p < l.until; p++ {
 		e := q.lanes[p].peek()

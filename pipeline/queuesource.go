@@ -232,6 +232,9 @@ func (q *QueueSource) take(e *queueEntry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lanes[e.what.Priority].taken(e.lane)
+	if e.what.Priority == ByPerson {
+		q.others.wake()
+	}
 	if e.early {
 		e.early = false
 	} else if e.state == ScanWaiting {

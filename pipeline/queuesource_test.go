@@ -8,7 +8,9 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
@@ -125,6 +127,47 @@ func TestQueueServesPersonsFirstAndBrandsInTurn(t *testing.T) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 	checkBooks(t, f.Stats())
+}
+
+// Whoever listens to one of the two sources only, as it began first, gets nothing
+// from it while a person's seed waits.
+func TestQueueOffersNothingElseWhileAPersonWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newQueue(t, 100)
+		listed := handedIn(t, "listed.com", "LISTED")
+		listed.Priority, listed.Seed.Origin = ByFile, FromCSV
+		f.submit(t, listed, handedIn(t, "person.com", "PERSON"), handedIn(t, "person.org", "PERSON"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		start := func(source Source) <-chan Delivery {
+			out := make(chan Delivery)
+			running.Go(func() {
+				if err := source.Run(ctx, out); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			return out
+		}
+		others := start(f.Others())
+		persons := start(f.Persons())
+		for _, want := range []string{"person.com", "person.org", "listed.com"} {
+			var d Delivery
+			select {
+			case d = <-others:
+			default:
+				d = <-persons
+			}
+			if d.Seed.FQDN != want {
+				t.Errorf("taken %s, want %s", d.Seed.FQDN, want)
+			}
+			d.Done(nil)
+			synctest.Wait()
+		}
+		cancel()
+		running.Wait()
+		checkBooks(t, f.Stats())
+	})
 }
 
 func TestQueueMerges(t *testing.T) {
