@@ -142,9 +142,11 @@ func (r release) check(t *testing.T) {
 	}
 	sums := string(r.read(t, "SHA256SUMS"))
 	for _, name := range want[1:] {
-		if line := fmt.Sprintf("%x  %s\n", sha256.Sum256(r.read(t, name)), name); !strings.Contains(sums, line) {
+		content := r.read(t, name)
+		if line := fmt.Sprintf("%x  %s\n", sha256.Sum256(content), name); !strings.Contains(sums, line) {
 			t.Errorf("SHA256SUMS does not say %s", line)
 		}
+		t.Logf("%s: %d bytes", name, len(content))
 	}
 }
 
@@ -175,7 +177,7 @@ func (r release) checkArchive(t *testing.T, name, system, arch string, files map
 	if settings["GOOS"] != system || settings["GOARCH"] != arch || settings["CGO_ENABLED"] != "0" || info.Main.Version != "v"+r.version {
 		t.Errorf("%s: %s %v", name, info.Main.Version, settings)
 	}
-	if t.Logf("%s: %d bytes", name, len(binary)); len(binary) > 25_000_000 {
+	if t.Logf("the binary of %s: %d bytes", name, len(binary)); len(binary) > 25_000_000 {
 		t.Errorf("%s: %d bytes", name, len(binary))
 	}
 	var bill struct {

@@ -30,7 +30,7 @@ func TestDoctor(t *testing.T) {
 	w.submit(submissions([]string{"a.com", "b.com", "c.com"})...)
 	text := doctor(t, env, 0, "--workers", "12")
 	expect(t, text, `^pass  broker +1 at 127\.0\.0\.1:\d+ +answers in \S+, as Kafka 4\.1 or newer$`, `^pass  broker +3 at `, `^pass  idempotence `,
-		`^pass  topic +raw\.hosts +12 partitions, all with leaders and in sync$`, `^pass  rights +domains\.candidates +WRITE and DESCRIBE$`,
+		`^pass  topic +raw\.hosts +12 partitions, all with leaders and in sync$`, `^pass  rights +domains\.candidates +READ, WRITE and DESCRIBE$`,
 		`^pass  in-sync +domains\.candidates +min\.insync\.replicas 2$`, `^pass  election +domains\.candidates +unclean\.leader\.election\.enable is off$`,
 		`^warn  retention +raw\.hosts +1 day: less than 7 days `, `^pass  size `, `^pass  partitions +raw\.hosts +12 for 12 workers$`, `^pass  rights +group dnstwist-runner +READ$`,
 		`^warn  topic +typostream\.dlq +does not exist$`, `^warn  group +dnstwist-runner +3 messages of raw\.hosts are to be read, and nobody reads them$`)
