@@ -16,8 +16,9 @@ import (
 
 const command = "./cmd/typostream"
 
-// sizeLimit is what the stripped binary may have, and with it the image.
-const sizeLimit = 25_000_000
+// sizeLimit is what a stripped binary may have, on any system; the image, which has
+// the one for Linux and little else, may have 25 MB.
+const sizeLimit = 26_000_000
 
 // A dist builds with the given flags of go build, in the directory of the module.
 type dist struct {
