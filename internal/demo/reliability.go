@@ -103,7 +103,7 @@ type books struct {
 func (b books) balance() bool { return b.Accepted == b.Acked+b.Spooled+b.DeadLettered+b.InFlight }
 
 // misbehave is asked about every request: a broker that is down hangs up, and
-// one that is up refuses the poison record.
+// one that is up refuses the poison record for good, and what came with it for now.
 func (d *ordeal) misbehave(request kmsg.Request) (kmsg.Response, error, bool) {
 	d.kafka.KeepControl()
 	if d.down.Load() && request.Key() != int16(kmsg.Fetch) {
@@ -118,7 +118,7 @@ func (d *ordeal) misbehave(request kmsg.Request) (kmsg.Response, error, bool) {
 	for _, t := range produce.Topics {
 		told := kmsg.ProduceResponseTopic{Topic: t.Topic, TopicID: t.TopicID}
 		for _, p := range t.Partitions {
-			code := int16(0)
+			code := kerr.NotEnoughReplicas.Code
 			if t.Topic == topic && bytes.Contains(p.Records, []byte(poison)) {
 				code, refused = kerr.InvalidRecord.Code, true
 			}
@@ -126,7 +126,7 @@ func (d *ordeal) misbehave(request kmsg.Request) (kmsg.Response, error, bool) {
 		}
 		response.Topics = append(response.Topics, told)
 	}
-	return response, nil, refused // typostream sends one partition in a request
+	return response, nil, refused // else nothing of the request is appended
 }
 
 func (d *ordeal) start(ctx context.Context, dns string) error {
