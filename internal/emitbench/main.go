@@ -33,6 +33,7 @@ type bench struct {
 	fault       string
 	callers     int
 	warm        time.Duration
+	fast        bool
 	out         io.Writer
 }
 
@@ -44,6 +45,7 @@ func main() {
 	flag.StringVar(&b.compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd, for all")
 	flag.IntVar(&b.callers, "callers", 0, "measure this number of callers only: 1, 64, 1024 or, with slices of 1,000, 4")
 	flag.DurationVar(&b.warm, "warm", time.Minute, "of load by all clients before the first measurement, with -real: a JVM is several times faster after a while")
+	flag.BoolVar(&b.fast, "fast", true, "let the brokers' JVMs optimise; without it they are as in the tests, with the first compiler only")
 	flag.StringVar(&b.fault, "fault", "", "roll, move, kill or hang: measure stalls on three real brokers")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -66,7 +68,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		fmt.Fprintln(b.out, "A broker in the process, 2 ms to each answer; its own CPU and allocations are in the figures.")
 		return b.compare(ctx, cluster.ListenAddrs(), ackDelay)
 	}
-	cluster, err := kafkatest.Start(ctx, kafkatest.Options{Fast: true})
+	cluster, err := kafkatest.Start(ctx, kafkatest.Options{Fast: b.fast})
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := cluster.CreateTopic(ctx, topic, 12, 3, 2); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "Three real brokers on this machine, replication 3, min.insync.replicas 2, after %v of load.\n", b.warm)
+	fmt.Fprintf(b.out, "Three real brokers on this machine, replication 3, min.insync.replicas 2, optimising JVMs: %t, after %v of load.\n", b.fast, b.warm)
 	if err := b.heat(ctx, cluster.Brokers()); err != nil {
 		return err
 	}
