@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Variant is one look-alike name.
@@ -195,9 +196,11 @@ func (p *Permutations) collect() {
 		way  uint32
 	}
 	ways := newWayTable(p.steps)
-	var list []collected
+	letters := utf8.RuneCountInString(p.seed.Label)
+	n := 64 * letters * letters // about as many as pairs of swaps, the bulk: growing costs more than a guess
+	list := make([]collected, 0, n)
 	var slab slab
-	places := make(map[string]uint32)
+	places := make(map[string]uint32, n)
 	p.generate(func(step int, name []byte) bool {
 		place, known := places[string(name)]
 		if !known {

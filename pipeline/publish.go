@@ -43,7 +43,11 @@ type outcome struct {
 // newPublisher starts the publisher; close ends it. Its messages outlive the
 // end of parent: what was found is published.
 func newPublisher(parent context.Context, v *visit, e Emitter, dedup *Dedup, tracer trace.Tracer) *publisher {
-	p := &publisher{visit: v, emitter: e, dedup: dedup, tracer: tracer, queue: make(chan publication, publishQueue), done: make(chan struct{})}
+	room := publishQueue
+	if e == nil {
+		room = 0 // nothing is published
+	}
+	p := &publisher{visit: v, emitter: e, dedup: dedup, tracer: tracer, queue: make(chan publication, room), done: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(parent)
 	go p.run(context.WithoutCancel(parent))
 	return p
@@ -61,7 +65,7 @@ func (p *publisher) close() (outcome, error) {
 
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.done)
-	batch := make([]publication, 0, publishBatch)
+	var batch []publication
 	for first := range p.queue {
 		batch = append(batch[:0], first)
 		for more := true; more && len(batch) < publishBatch; {

@@ -83,25 +83,26 @@ func newCache(entries int, clock func() time.Duration, f *findings) *cache {
 	return c
 }
 
-// resolve returns what is kept of name, else what find finds out, which also
-// says for how long that holds. Callers with the same name share one find. When
-// the caller whose find it is goes away, another's takes its place: an error of
-// find reaches only the caller it belongs to.
-func (c *cache) resolve(ctx context.Context, name string, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
+// claim puts what is kept of name into a. Where nothing is, the first caller gets
+// an entry: it finds out the answer and settles the entry, whatever becomes of
+// it. Callers with the same name wait for that one. When it goes away, another
+// takes its place: an error reaches only the caller it belongs to.
+func (c *cache) claim(ctx context.Context, name string, a *Answer) (*entry, error) {
 	for {
 		c.mu.Lock()
 		e := c.entries[name]
 		if e == nil || !e.flying {
-			if a, way, ok := c.get(e, name); ok {
-				c.mu.Unlock()
-				c.findings.cached(way)
-				return a, nil
+			way := c.get(e, name, a)
+			if way == cacheMiss {
+				e = &entry{name: name, flying: true}
+				c.entries[name] = e
 			}
-			e = &entry{name: name, flying: true}
-			c.entries[name] = e
 			c.mu.Unlock()
-			c.findings.cached(cacheMiss)
-			return c.fly(ctx, e, find)
+			c.findings.cached(way)
+			if way == cacheMiss {
+				return e, nil
+			}
+			return nil, nil
 		}
 		if e.joined == nil {
 			e.joined = &flight{done: make(chan struct{})}
@@ -111,45 +112,46 @@ func (c *cache) resolve(ctx context.Context, name string, find func(context.Cont
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return Answer{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 		if f.err == nil {
 			c.findings.cached(cacheJoined)
-			return f.answer.clone(), nil
+			*a = f.answer.clone()
+			return nil, nil
 		}
 		if errors.Is(f.err, ErrClosed) {
-			return Answer{}, f.err
+			return nil, f.err
 		}
 	}
 }
 
-// fly looks up what e is about and keeps it, if it can be kept.
-func (c *cache) fly(ctx context.Context, e *entry, find func(context.Context) (Answer, time.Duration, error)) (Answer, error) {
-	a, keep, err := find(ctx)
+// settle ends a claim with what was found: a is kept for so long, if it can be,
+// and handed to those who wait for it.
+func (c *cache) settle(e *entry, a *Answer, keep time.Duration, err error) {
 	c.mu.Lock()
 	f := e.joined
 	e.flying, e.joined = false, nil
-	if err != nil || !c.keep(e, &a, keep) {
+	if err != nil || !c.keep(e, a, keep) {
 		delete(c.entries, e.name)
 	}
 	c.mu.Unlock()
-	if f == nil {
-		return a, err
+	if f != nil {
+		f.answer, f.err = a.clone(), err
+		close(f.done)
 	}
-	f.answer, f.err = a, err
-	close(f.done)
-	return a.clone(), err
 }
 
-// get returns what is kept of name, whose entry is e, and how it is known. The
-// caller holds mu.
-func (c *cache) get(e *entry, name string) (Answer, lookup, bool) {
+// get puts what is kept of name, whose entry is e, into a, and returns how it is
+// known. The caller holds mu.
+func (c *cache) get(e *entry, name string, a *Answer) lookup {
 	if c.fresh(e) {
 		c.use(e)
 		if e.answer == nil {
-			return absent(name, e.server), cacheHit, true
+			*a = absent(name, e.server)
+		} else {
+			*a = e.answer.clone()
 		}
-		return e.answer.clone(), cacheHit, true
+		return cacheHit
 	}
 	// RFC 8020: nothing exists below a name that does not. Servers of hosters
 	// get that wrong for names without records (empty non-terminals), so only
@@ -157,10 +159,11 @@ func (c *cache) get(e *entry, name string) (Answer, lookup, bool) {
 	for _, above, ok := strings.Cut(name, "."); ok && above != ""; _, above, ok = strings.Cut(above, ".") {
 		if e := c.entries[above]; c.fresh(e) && e.answer == nil && atRegistry(above) {
 			c.use(e)
-			return absent(name, e.server), cacheCut, true
+			*a = absent(name, e.server)
+			return cacheCut
 		}
 	}
-	return Answer{}, cacheMiss, false
+	return cacheMiss
 }
 
 // atRegistry reports whether a registry answers for the existence of name: it

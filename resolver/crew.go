@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	firstCrew = 256
+	firstCrew = 320
 	// A crew begins with as many as get so many answers a second from a distant
 	// nameserver. What a start on a busy machine adds to its first round trips
 	// must not make one look distant.

@@ -92,41 +92,45 @@ func (r *Resolver) clock() time.Duration { return time.Since(r.start) }
 // what its public suffix answers for any name, and asked about on a second nameserver,
 // if there is one; neither changes the state. With Config.CacheEntries the
 // answer may be as old as its TTL, at most an hour.
-func (r *Resolver) Resolve(ctx context.Context, name string) (Answer, error) {
+func (r *Resolver) Resolve(ctx context.Context, name string) (a Answer, err error) {
 	fqdn, ok := canonicalName(name)
 	if !ok || fqdn == "." {
 		return Answer{Name: name, Reason: ReasonInvalidName}, nil
 	}
 	if r.cfg.CacheEntries == 0 {
-		a, _, err := r.find(ctx, fqdn)
+		_, err = r.find(ctx, fqdn, &a)
 		return a, err
 	}
-	return r.cache.resolve(ctx, strings.TrimSuffix(fqdn, "."), func(ctx context.Context) (Answer, time.Duration, error) {
-		return r.find(ctx, fqdn)
-	})
+	e, err := r.cache.claim(ctx, strings.TrimSuffix(fqdn, "."), &a)
+	if e == nil {
+		return a, err
+	}
+	keep, err := r.find(ctx, fqdn, &a)
+	r.cache.settle(e, &a, keep, err)
+	return a, err
 }
 
 // find finds out everything about a canonical name, and for how long that may
-// be kept.
-func (r *Resolver) find(ctx context.Context, fqdn string) (a Answer, keep time.Duration, err error) {
-	if keep, err = r.look(ctx, fqdn, &a); err != nil {
-		return Answer{}, 0, err
-	}
+// be kept. After an error a is empty.
+func (r *Resolver) find(ctx context.Context, fqdn string, a *Answer) (keep time.Duration, err error) {
+	keep, err = r.look(ctx, fqdn, a)
 	switch {
+	case err != nil:
 	case a.State == Unknown && r.cfg.AskParent:
-		keep, err = r.settle(ctx, fqdn, &a)
+		keep, err = r.settle(ctx, fqdn, a)
 	case a.State == Registered:
-		if err = r.confirm(ctx, fqdn, &a); err == nil {
-			a.Wildcard, err = r.standsIn(ctx, &a)
+		if err = r.confirm(ctx, fqdn, a); err == nil {
+			a.Wildcard, err = r.standsIn(ctx, a)
 		}
 	}
 	if err != nil {
-		return Answer{}, 0, err
+		*a = Answer{}
+		return 0, err
 	}
 	if a.Wildcard {
 		r.findings.wildcards.Inc()
 	}
-	return a, keep, nil
+	return keep, nil
 }
 
 // look asks for every type and puts the answers into a as they are.
