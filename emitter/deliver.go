@@ -168,13 +168,9 @@ func (d *delivery) attempt(limit time.Duration) verdict {
 		return judge(err, false)
 	}
 	box := k.cluster.outbox(leader)
-	p := &parcel{topic: l.t.name, partition: l.partition, wire: d.wire, alone: time.Now().Before(l.alone)}
-	defer time.AfterFunc(p.patience(), func() {
-		if box.shared(p) {
-			cancel(errShared)
-		}
-		d.watch(ctx, leader, cancel)
-	}).Stop()
+	// Whoever asks what became of a head asks for its own partition only.
+	p := &parcel{topic: l.t.name, partition: l.partition, wire: d.wire, alone: l.head != nil || time.Now().Before(l.alone)}
+	defer time.AfterFunc(p.patience(), func() { d.watch(ctx, box, p, cancel) }).Stop()
 	err = box.produce(ctx, p)
 	d.lent = d.lent || p.lent
 	if context.Cause(ctx) == errShared {
@@ -203,9 +199,9 @@ func (d *delivery) encode(ctx context.Context) error {
 }
 
 const (
-	// hungAfter is how long a leader may take before we look whether it still is
-	// the leader, and before a batch that is in a request with others is sent by
-	// itself: the same bytes, which Kafka knows again.
+	// hungAfter is how long a request for several partitions may take before we
+	// look whether the leader still is one, and before each of its batches is sent
+	// by itself: the same bytes, which Kafka knows again.
 	hungAfter = 2 * time.Second
 	// aloneFor is how long the partition's batches then go by themselves: as long
 	// as a replica that does not follow stays in sync, by default
@@ -214,7 +210,7 @@ const (
 )
 
 // patience is how long a broker may take before its answer is doubted. Those that
-// are alone have been waited for in a request with others.
+// are alone have mostly been waited for in a request with others.
 func (p *parcel) patience() time.Duration {
 	if p.alone {
 		return longPause
@@ -228,12 +224,17 @@ var (
 	errMoved  = errors.New("another broker leads the partition by now")
 )
 
-// watch ends an attempt whose broker does not answer as soon as another leads
-// the partition. The batch may be in the log; the new leader knows.
-func (d *delivery) watch(ctx context.Context, leader string, cancel context.CancelCauseFunc) {
+// watch ends an attempt whose broker does not answer, when its request hangs or as
+// soon as another broker leads the partition. The batch may be in the log; who
+// leads knows.
+func (d *delivery) watch(ctx context.Context, box *outbox, p *parcel, cancel context.CancelCauseFunc) {
 	for ctx.Err() == nil {
+		if box.hangs(p) {
+			cancel(errShared)
+			return
+		}
 		if v, err := d.l.k.cluster.fresh(ctx, d.l.t.name); err == nil {
-			if now, err := v.leader(d.l.t.name, d.l.partition); err == nil && now != leader {
+			if now, err := v.leader(d.l.t.name, d.l.partition); err == nil && now != box.addr {
 				cancel(errMoved)
 			}
 		}

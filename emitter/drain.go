@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -63,7 +64,7 @@ func newLimit(perSecond int) *rate.Limiter {
 // Within a partition it keeps the order: behind a line that stays, none of the
 // same partition is sent. It returns what became of the lines that are through.
 // While another pass is under way it waits for its turn. The error is that of
-// ctx, of a Close, or of a file that cannot be read.
+// ctx, of a Close, or of a disk that fails.
 func (d *drain) pass(ctx context.Context) (through Receipt, err error) {
 	s := d.spool
 	if err := s.passing.Acquire(ctx, 1); err != nil {
@@ -206,8 +207,8 @@ func (p *drainPass) flush(ctx context.Context, f *spoolFile) error {
 	if len(p.batch) == 0 {
 		return nil
 	}
-	if err := p.limit.WaitN(ctx, len(p.batch)); err != nil {
-		return err
+	if p.limit.WaitN(ctx, len(p.batch)) != nil { // it also tells that the end comes first
+		return cmp.Or(ctx.Err(), context.DeadlineExceeded)
 	}
 	if p.spool.isClosed() {
 		return ErrClosed

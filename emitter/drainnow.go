@@ -2,19 +2,21 @@ package emitter
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // Drained says what became of what was in the spool.
 type Drained struct {
 	// Sent and DeadLettered are lines that this drain brought to their topics and
-	// to the dead letters, damaged ones among them. What the automatic replay sent
-	// meanwhile is not counted.
+	// to the dead letters, damaged ones among them. Not counted are what the
+	// automatic replay sent meanwhile, and what Kafka was found to have already.
 	Sent, DeadLettered int
 	// Left is how many events are in the spool after it.
 	Left int64
 	// More says that it ended before all of those had their turn, for want of time
-	// or because the emitter was closed; else Kafka takes none of them now.
+	// or because the emitter was closed; else Kafka, or the disk, lets none of them
+	// through now.
 	More bool
 }
 
@@ -58,7 +60,7 @@ func (k *Kafka) passes(ctx context.Context, patient bool) (sum Drained) {
 		sum.Sent += through.Acked
 		sum.DeadLettered += through.DeadLettered
 		if err != nil || through.Total() == 0 && !(patient && k.foundOut(ctx, pending)) {
-			sum.More = err != nil || ctx.Err() != nil
+			sum.More = ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed)
 			break
 		}
 	}

@@ -3,6 +3,7 @@ package emitter
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -21,8 +22,8 @@ import (
 // partitions it is for. No batch waits for another to become ready, nor for an
 // earlier request to be answered.
 //
-// The answer comes when the slowest of the request's partitions is replicated;
-// delivery.watch sees to it that the others do not wait for that one long.
+// The answer comes when the slowest of the request's partitions is replicated; who
+// finds that a request hangs may leave it, and send its batch alone.
 type outbox struct {
 	links *links
 	addr  string
@@ -51,6 +52,7 @@ type parcel struct {
 // shipment is one produce request.
 type shipment struct {
 	parcels []*parcel
+	begun   time.Time
 	awaited int // parcels that someone still waits for; outbox.mu guards it
 	cancel  context.CancelFunc
 }
@@ -85,6 +87,12 @@ func (o *outbox) produce(ctx context.Context, p *parcel) error {
 // then what became of it is known better.
 func (o *outbox) leave(p *parcel, cause error) error {
 	o.mu.Lock()
+	select {
+	case <-p.done: // it came just before the end
+		o.mu.Unlock()
+		return p.err
+	default:
+	}
 	if p.in == nil {
 		o.waiting = slices.DeleteFunc(o.waiting, func(w *parcel) bool { return w == p })
 		o.mu.Unlock()
@@ -98,14 +106,22 @@ func (o *outbox) leave(p *parcel, cause error) error {
 	}
 	p.in.cancel()
 	<-p.done
-	return p.err
+	_, refused := errors.AsType[kafka.Error](p.err)
+	switch {
+	case p.err == nil || refused: // likewise
+		return p.err
+	case unsent(p.err):
+		return &unsentError{cause}
+	}
+	return cause
 }
 
-// shared tells whether the parcel is in a request with others.
-func (o *outbox) shared(p *parcel) bool {
+// hangs tells whether the parcel has been in a request with others for so long
+// that another of them may be what takes its time.
+func (o *outbox) hangs(p *parcel) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return p.in != nil && len(p.in.parcels) > 1
+	return p.in != nil && len(p.in.parcels) > 1 && time.Since(p.in.begun) > hungAfter-longPause
 }
 
 // send sends what waits when there is a connection to send it on.
@@ -160,7 +176,7 @@ func (o *outbox) take() (ctx context.Context, s *shipment, more bool) {
 		o.due = false
 		return nil, nil, false
 	}
-	s = &shipment{parcels: slices.Clone(o.waiting[:n]), awaited: n}
+	s = &shipment{parcels: slices.Clone(o.waiting[:n]), begun: time.Now(), awaited: n}
 	o.waiting = slices.Delete(o.waiting, 0, n)
 	for _, p := range s.parcels {
 		p.in = s

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,6 +161,67 @@ func TestLeavingARequest(t *testing.T) {
 	if err := <-answer; unsent(err) || !errors.Is(err, context.Canceled) || last.lent {
 		t.Errorf("the last one left: %v, lent %v", err, last.lent)
 	}
+}
+
+// A broker that takes all the time of an attempt has used it up: there is no swift
+// try as after a lost connection.
+func TestHungBrokerCostsAnAttempt(t *testing.T) {
+	r := newRig(t, func(cfg *KafkaConfig) {
+		cfg.Attempts, cfg.RequestTimeout, cfg.Backoff = 1, 100*time.Millisecond, time.Hour
+	}, kfake.NumBrokers(1), kfake.SeedTopics(1, testTopic))
+	var asked atomic.Int32
+	release := make(chan struct{})
+	r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		asked.Add(1)
+		r.cluster.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	got, err := r.Emit(t.Context(), messages(1)...)
+	if err != nil || got.Spooled != 1 || asked.Load() != 1 {
+		t.Errorf("Emit = %+v, %v after %d requests, want 1", got, err, asked.Load())
+	}
+	if log := r.log.String(); !strings.Contains(log, "(attempt 1/1): context deadline exceeded") {
+		t.Errorf("the log does not say what happened:\n%s", log)
+	}
+	close(release)
+}
+
+// Each question after a batch whose answer was lost has a request of its own: one
+// partition that is not replicated leaves no other in the dark.
+func TestQuestionsGoAlone(t *testing.T) {
+	r := newRig(t, func(cfg *KafkaConfig) { cfg.Attempts, cfg.RequestTimeout = 1, 100*time.Millisecond }, kfake.NumBrokers(1), kfake.SeedTopics(4, testTopic))
+	var closing atomic.Bool
+	var asked atomic.Int32
+	r.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		if !closing.Load() {
+			return nil, errors.New("appended by nobody, and not answered"), true
+		}
+		asked.Add(1)
+		if topics := req.(*kmsg.ProduceRequest).Topics; len(topics) != 1 || len(topics[0].Partitions) != 1 {
+			t.Errorf("asked for %d topics, %d partitions of the first", len(topics), len(topics[0].Partitions))
+		}
+		return nil, nil, false
+	})
+	var want []Message // one for each partition
+	for taken := map[int]bool{}; len(taken) < 4; {
+		m := msg(fmt.Sprintf("name%d.example", rand.Int()), len(taken))
+		if at := (kafka.Murmur2Balancer{}).Balance(kafka.Message{Key: []byte(m.Key)}, 0, 1, 2, 3); !taken[at] {
+			taken[at], want = true, append(want, m)
+		}
+	}
+	if got, err := r.Emit(t.Context(), want...); err != nil || got.Spooled != len(want) {
+		t.Fatalf("Emit = %+v, %v", got, err)
+	}
+	closing.Store(true)
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if asked.Load() != 4 {
+		t.Errorf("asked %d times, want once for each partition", asked.Load())
+	}
+	r.exactly(t, testTopic, want)
 }
 
 // A broker that does not answer a request for several partitions, as one of them

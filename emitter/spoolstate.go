@@ -12,7 +12,7 @@ type Segment struct {
 	Bytes   int64
 	Records int // lines, those that are through too
 	Waiting int // lines that are not through
-	Held    int // of those that wait: it is just being found out whether Kafka has them
+	Held    int // of those that wait: it is just being found out whether Kafka has them, or their callers are not told yet
 	Open    bool
 }
 
