@@ -14,7 +14,7 @@ import (
 // one goroutine at a time and may block: the pool then fills up and no more
 // items are taken.
 //
-// It begins with 256 items at a time, more if the nearest nameserver is 10 ms
+// It begins with 320 items at a time, more if the nearest nameserver is 10 ms
 // away or farther, up to that limit. More are tried again and again while the
 // processors have time left, and kept as long as more answers a second come of it:
 // a server far away has many on their way, and one nearby gains nothing.

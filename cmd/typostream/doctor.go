@@ -140,7 +140,7 @@ func examine(s *settings, f *doctorFlags) ([]func(context.Context) []diagnosis, 
 		all = append(all, func(ctx context.Context) []diagnosis { return examineKafka(ctx, s, f) })
 	}
 	all = append(all, func(ctx context.Context) []diagnosis { return examineDir(ctx, s, f.timeout) })
-	if s.RedisHost == "" && s.DedupTTL > 0 && !s.Oneshot {
+	if !s.Oneshot {
 		all = append(all, func(ctx context.Context) []diagnosis { return examineStore(ctx, s, f.timeout) })
 	}
 	nameservers, err := examineNameservers(s)
@@ -148,7 +148,7 @@ func examine(s *settings, f *doctorFlags) ([]func(context.Context) []diagnosis, 
 		return nil, err
 	}
 	all = append(all, nameservers)
-	if s.RedisHost != "" && s.DedupTTL > 0 {
+	if s.RedisHost != "" {
 		all = append(all, func(ctx context.Context) []diagnosis { return examineRedis(ctx, s, f.timeout) })
 	}
 	if s.GeoDatabase != "" {

@@ -29,7 +29,7 @@ func roles(s *settings) []role {
 	if !s.Oneshot {
 		all = append(all, role{topic: s.InputTopic})
 	}
-	all = append(all, role{topic: s.Topics.Candidates, write: true, reread: s.DedupTTL > 0}, role{topic: s.Topics.Crawl, write: true}, role{topic: s.Topics.Inactive, write: true, unkeyed: true})
+	all = append(all, role{topic: s.Topics.Candidates, write: true, reread: s.DedupTTL > 0 && !s.EmitAll && (!s.Oneshot || s.RedisHost != "")}, role{topic: s.Topics.Crawl, write: true}, role{topic: s.Topics.Inactive, write: true, unkeyed: true})
 	if s.DeadLetterTopic != "" {
 		all = append(all, role{topic: s.DeadLetterTopic, write: true, copies: true})
 	}

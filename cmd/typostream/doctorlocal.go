@@ -51,8 +51,8 @@ func examineDisk(ctx context.Context, check, subject string, patience time.Durat
 	}}
 }
 
-// examineStore looks at the file in which the worker remembers what it has
-// published. It is not changed.
+// examineStore looks at the file in which the worker keeps its queue and, without
+// Redis, what it has published. It is not changed.
 func examineStore(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
 	path := statePath(s)
 	return examineDisk(ctx, checkStore, path, patience, func() []diagnosis {
@@ -80,7 +80,7 @@ func diagnoseStore(path string, facts emitter.DirFacts, err error) []diagnosis {
 		d.Finding = "will be made"
 	case err != nil:
 		d.Verdict, d.Finding = warn, err.Error()
-		d.Remedy = "nothing is to be done: the worker sets it aside and begins another, and candidates that have not changed are published again"
+		d.Remedy = "nothing is to be done: the worker sets it aside and begins another; seeds that waited in it must be handed in again, and candidates that have not changed are published again"
 		return []diagnosis{d}
 	}
 	if facts.Volatile != "" {
@@ -205,7 +205,7 @@ func diagnoseNameservers(names []string, errs []error) []diagnosis {
 }
 
 // examineRedis asks Redis whether it is there and takes our password. Without it
-// candidates are published again, and none is lost.
+// candidates are published again, allowed ones too, and none is lost.
 func examineRedis(ctx context.Context, s *settings, patience time.Duration) []diagnosis {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -217,7 +217,7 @@ func examineRedis(ctx context.Context, s *settings, patience time.Duration) []di
 	if err = errors.Join(err, redis.Close()); err != nil {
 		return []diagnosis{{
 			checkRedis, address, warn, plain(err),
-			"see that Redis runs there and takes REDIS_PASSWORD; without it candidates that have not changed are published again",
+			"see that Redis runs there and takes REDIS_PASSWORD; without it candidates that have not changed are published again, and a worker that starts knows no domains that are allowed or denied over HTTP",
 		}}
 	}
 	return []diagnosis{{checkRedis, address, pass, "answers in " + rounded(took), ""}}

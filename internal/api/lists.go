@@ -184,5 +184,5 @@ func (h *Handler) unlist(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) listUnwritten(w http.ResponseWriter, r *http.Request, err error) {
 	h.cfg.Log.Error("a list of domains cannot be changed over HTTP", "path", r.URL.Path, "cause", err)
-	h.unavailable(w, r, "the list cannot be written")
+	h.unavailable(w, r, "the list cannot be written, or the answer to that came too late; asking again does no harm")
 }

@@ -102,8 +102,9 @@ func (l *RedisList) Page(ctx context.Context, after string, limit int) (found []
 	}
 	for i, domain := range domains {
 		text, ok := values[i].(string)
-		if !ok {
-			continue // removed meanwhile
+		if !ok { // removed meanwhile, or the server has lost the hash: scans go by the set
+			found = append(found, Listed{Domain: domain})
+			continue
 		}
 		var v listValue
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
