@@ -98,6 +98,7 @@ bench-dns: ## typostream against dnsperf, dnsx and dnstwist on a DNS server of i
 # Each table is measured in one run, the clients in turn.
 bench-emit: kafka-jars ## the emitter beside kafka-go's Writer and franz-go, in the process and on three real brokers
 	$(GO) run ./internal/emitbench
+	$(GO) run ./internal/emitbench -real -callers 1024 -warm 0s
 	$(GO) run ./internal/emitbench -real
 
 bench-stalls: kafka-jars ## the longest stall of the emitter and of franz-go while brokers roll, move leaders, die, hang
