@@ -189,6 +189,14 @@ func TestPace(t *testing.T) {
 			t.Errorf("%d tries in %v, want several swift ones for a second and one backoff", swift, got)
 		}
 
+		tr = k.newTries("t", "a.example", 0)
+		for swift = 0; tr.again(cut) && tr.made == 0; swift++ {
+			time.Sleep(600 * time.Millisecond) // what a try takes on a slow network
+		}
+		if swift != leastSwift {
+			t.Errorf("%d slow tries before an attempt is used up, want %d", swift, leastSwift)
+		}
+
 		hung := judge(fmt.Errorf("%w (waiting)", context.DeadlineExceeded), true)
 		tr = k.newTries("t", "a.example", 0)
 		if !tr.again(hung) || tr.made != 1 {

@@ -24,6 +24,7 @@ type tries struct {
 	deadline   time.Time // of the delivery
 	waitUntil  time.Time // end of the wait for topic or leader
 	swiftUntil time.Time // end of the swift tries after a connection was lost
+	swift      int       // swift tries made
 	pause      time.Duration
 }
 
@@ -32,6 +33,10 @@ const (
 	firstPause = 10 * time.Millisecond
 	longPause  = 500 * time.Millisecond
 )
+
+// leastSwift is how many swift tries there are at least where the answer was lost:
+// if each of them takes long, the time for them is over after one or two.
+const leastSwift = 5
 
 func (k *Kafka) newTries(topicName, key string, others int) *tries {
 	return &tries{
@@ -42,9 +47,10 @@ func (k *Kafka) newTries(topicName, key string, others int) *tries {
 
 // again waits as long as v deserves and reports whether to try once more. A
 // topic or leader that is being made is waited for up to TopicWait, and a
-// connection that was lost is followed by swift tries for as long as Backoff,
-// since the partition may have a new leader by now; only then does it cost an
-// attempt. One that took all its time costs one at once.
+// connection that was lost is followed by swift tries for as long as Backoff, and
+// an answer that was lost by leastSwift of them at least, since the partition may
+// have a new leader by now; only then does it cost an attempt. One that took all
+// its time costs one at once.
 func (t *tries) again(v verdict) bool {
 	cfg := &t.k.cfg
 	if t.k.ctx.Err() != nil {
@@ -53,7 +59,11 @@ func (t *tries) again(v verdict) bool {
 	now := time.Now()
 	if now.Before(t.deadline) {
 		swift := v.refresh && !v.wait && !errors.Is(v.err, context.DeadlineExceeded)
-		if v.wait && inTime(&t.waitUntil, now, max(cfg.TopicWait, 0)) || swift && inTime(&t.swiftUntil, now, cfg.Backoff) {
+		swift = swift && (inTime(&t.swiftUntil, now, cfg.Backoff) || v.class == classUnknown && t.swift < leastSwift)
+		if swift {
+			t.swift++
+		}
+		if swift || v.wait && inTime(&t.waitUntil, now, max(cfg.TopicWait, 0)) {
 			pause := vary(t.pause)
 			t.pause = min(2*t.pause, longPause)
 			return pauseFor(t.k.ctx, pause)
