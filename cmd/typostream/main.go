@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	_ "time/tzdata" // time zones, where the system has none
 	"unicode"
 	"unicode/utf8"
 )

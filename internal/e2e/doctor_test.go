@@ -37,14 +37,11 @@ func TestDoctor(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := w.admin.CreateTopic(ctx, 1, 1, map[string]*string{
-		"unclean.leader.election.enable": kadm.StringPtr("true"), "min.insync.replicas": kadm.StringPtr("1"), "retention.ms": kadm.StringPtr("1000000"),
-	}, "weak"); err != nil {
+	if err := w.cluster.CreateTopic(ctx, "weak", 1, 1, 1, "unclean.leader.election.enable=true", "retention.ms=1000000"); err != nil {
 		t.Fatal(err)
 	}
 	weak := maps.Clone(env)
 	weak["KAFKA_OUTPUT_TOPIC"], weak["KAFKA_CRAWL_TOPIC"] = "weak", "missing"
-	eventually(t, "the topic is led", func() bool { return w.length("weak") == 0 })
 	expect(t, doctor(t, weak, 1), `^fail  replication +weak +1 replica: `, `^fail  in-sync +weak +min\.insync\.replicas 1$`, `^fail  election +weak `, `^warn  retention +weak +16m40s: `, `^fail  topic +missing +does not exist$`)
 
 	// Ten seeds of which five are deleted, two of them read before.

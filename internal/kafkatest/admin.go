@@ -164,15 +164,27 @@ func (c *Cluster) probe(ctx context.Context) error {
 	})
 }
 
-// CreateTopic creates a topic whose writes need minISR replicas in sync, and returns when every partition has its leader.
-// A topic that exists is an error.
-func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, replication, minISR int) error {
+// CreateTopic creates a topic whose writes need minISR replicas in sync, with further settings as "name=value", and returns
+// when every node knows the leader of every partition, and these answer for it. A topic that exists is an error.
+func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, replication, minISR int, settings ...string) error {
 	configs := map[string]*string{"min.insync.replicas": kmsg.StringPtr(strconv.Itoa(minISR))}
+	for _, s := range settings {
+		setting, value, _ := strings.Cut(s, "=")
+		configs[setting] = &value
+	}
 	_, err := kadm.NewClient(c.client).CreateTopic(ctx, int32(partitions), int16(replication), configs, name)
 	if err != nil {
 		return fmt.Errorf("kafkatest: creating topic %s: %w", name, err)
 	}
-	return c.settle(ctx, name) // the controller has it; the brokers learn of it a moment later
+	if err := c.settle(ctx, name); err != nil { // the controller has it; the brokers learn of it a moment later
+		return err
+	}
+	return poll(ctx, func(ctx context.Context) (string, bool, error) {
+		if _, err := c.offsets(ctx, kadm.NewClient(c.client).ListEndOffsets, name); err != nil {
+			return err.Error(), false, nil // a broker tells of its partitions a moment before it serves them
+		}
+		return "", true, nil
+	})
 }
 
 // Leader returns the number of the node that leads a partition, as known to the running node with the newest knowledge. For
