@@ -273,3 +273,25 @@ func TestResolveFromTheCache(t *testing.T) {
 		}
 	}
 }
+
+// Many who ask for a name while it is looked up cost one look-up.
+func TestManyAskOnce(t *testing.T) {
+	server := serve(t, "in. SOA ns. h. 1 2 3 4 300\na.in. A 192.0.2.1\n;! a.in. DELAY 50ms\n")
+	r, err := New(Config{Upstreams: []string{server.Addr()}, CacheEntries: 100, floor: 10 * time.Second, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if a, err := r.Resolve(t.Context(), "a.in"); err != nil || a.State != Registered {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := server.Total(); n != 5+3 {
+		t.Errorf("%d queries, want %d", n, 5+3)
+	}
+}

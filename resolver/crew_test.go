@@ -111,3 +111,15 @@ func TestCrewTrialWaitsForItsOwnAnswers(t *testing.T) {
 		}
 	}
 }
+
+// An item that nobody will look at is not lost silently.
+func TestPoolSaysWhatItDrops(t *testing.T) {
+	p := newPool[int](newCrew(1, 0, still, still))
+	done := make(chan struct{})
+	close(done)
+	for i, want := range []struct{ hire, dropped bool }{{true, false}, {false, false}, {false, true}} {
+		if hire, dropped := p.give(i, done); hire != want.hire || dropped != want.dropped {
+			t.Errorf("item %d: hire %v, dropped %v, want %+v", i, hire, dropped, want)
+		}
+	}
+}

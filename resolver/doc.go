@@ -2,10 +2,10 @@
 // with which records. It is the only package that knows DNS.
 //
 // Each runs a bounded pool over a stream of names. A name is asked for its NS
-// records first; NXDOMAIN settles it (RFC 8020), otherwise A, AAAA and MX
-// follow together. What comes back is one of three states: registered, absent
-// or unknown. Unknown means "could not find out" and is never folded into
-// either of the others.
+// records first; NXDOMAIN settles it (RFC 8020), otherwise A, AAAA, MX and SOA
+// follow together, or which of them Config.Types says. What comes back is one of
+// three states: registered, absent or unknown. Unknown means "could not find out"
+// and is never folded into either of the others.
 //
 // A name that was found is compared with what its parents answer for any name
 // (wildcards), and asked about on a second upstream; both mark it at most. A

@@ -48,9 +48,11 @@ func Each[T any](ctx context.Context, r *Resolver, items iter.Seq[T], name func(
 			skipped = true
 			break
 		}
-		if p.give(item, groupCtx.Done()) {
+		hire, dropped := p.give(item, groupCtx.Done())
+		if hire {
 			group.Go(func() error { return p.work(item, resolve) })
 		}
+		skipped = skipped || dropped
 	}
 	p.close()
 	err := group.Wait()
@@ -105,28 +107,28 @@ func newPool[T any](c *crew) *pool[T] {
 	return p
 }
 
-// give hands over an item when there is a place for it, or returns without when
-// done is closed. hire asks for another worker, and the item is for that one.
-func (p *pool[T]) give(item T, done <-chan struct{}) (hire bool) {
+// give hands over an item when there is a place for it, or drops it when done is
+// closed. hire asks for another worker, and the item is for that one.
+func (p *pool[T]) give(item T, done <-chan struct{}) (hire, dropped bool) {
 	for {
 		p.mu.Lock()
 		if p.idle <= p.n && p.crew.hire() {
 			p.mu.Unlock()
-			return true
+			return true, false
 		}
 		if p.n < len(p.ring) {
 			p.ring[(p.head+p.n)%len(p.ring)] = item
 			p.n++
 			p.mu.Unlock()
 			p.items.Signal()
-			return false
+			return false, false
 		}
 		p.full, p.crew.pressed = true, true
 		p.mu.Unlock()
 		select {
 		case <-p.room:
 		case <-done:
-			return false
+			return false, true
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package resolver
 
 import (
+	"context"
+	"math"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,26 +172,115 @@ func TestMetricsAreWellFormed(t *testing.T) {
 // An answer that comes after its query has ended, because another try was
 // answered before, is no sign of a forger; more of them than that are.
 func TestAnswersToEndedQueriesAreLate(t *testing.T) {
-	r, f := idle(t, Config{Timeout: time.Minute, floor: time.Minute})
+	for name, give := range map[string]func(*flow, []*query){
+		"taken back": func(f *flow, queries []*query) {
+			for _, q := range queries {
+				f.cancel(q)
+			}
+		},
+		"context ended": func(f *flow, queries []*query) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			for _, q := range queries {
+				q.ctx = ctx
+			}
+			f.endCancelled()
+		},
+		"unreachable": func(f *flow, queries []*query) { f.unreachable(queries[0].socket) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, f := idle(t, Config{Timeout: time.Minute, floor: time.Minute})
+			s := f.sockets[0]
+			answerAll := func(queries []*query) {
+				for _, q := range queries {
+					b := append([]byte(nil), q.packet...)
+					b[2] |= bitQR
+					f.deliver(s, [][]byte{b})
+				}
+			}
+			queries := launchAll(t, f, 3*floodLimit)
+			give(f, queries)
+			answerAll(queries)
+			m := r.all[0].meter
+			if late, forged := m.drops[place(meteredDrops, dropLate)].Load(), m.forged.Load(); late != 3*floodLimit || forged != 0 {
+				t.Errorf("%d late, %d suspected", late, forged)
+			}
+			answerAll(queries)
+			if m.forged.Load() != 1 {
+				t.Error("twice as many are not suspected")
+			}
+		})
+	}
+}
+
+// What a flood of answers to nothing is followed by: no query is left on the
+// socket, and it is no longer among those that are chosen.
+func TestFloodEndsTheSocket(t *testing.T) {
+	_, f := idle(t, Config{Timeout: time.Minute, floor: time.Minute})
 	s := f.sockets[0]
-	answerAll := func(queries []*query) {
-		for _, q := range queries {
-			b := append([]byte(nil), q.packet...)
-			b[2] |= bitQR
-			f.deliver(s, [][]byte{b})
+	queries := launchAll(t, f, 5)
+	var free uint16 // an ID that none of them has
+	for ; f.table[free] != nil; free++ {
+	}
+	stray := []byte{byte(free >> 8), byte(free), bitQR, 0, 0, 1, 0, 0, 0, 0, 0, 0}
+	for range floodLimit {
+		f.deliver(s, [][]byte{stray})
+	}
+	for _, q := range queries {
+		if e := q.box.take(); e.q != q || e.err != errForged {
+			t.Errorf("got %+v", e)
 		}
 	}
-	queries := launchAll(t, f, 3*floodLimit)
-	for _, q := range queries {
+	if slices.Contains(f.sockets, s) {
+		t.Error("the socket is still in use")
+	}
+}
+
+// Somebody who guesses does not make it easier to guess.
+func TestForgeriesLeaveTheCaseRandom(t *testing.T) {
+	r, f := idle(t, Config{Timeout: time.Minute, floor: time.Minute})
+	u := r.all[0]
+	u.noTCP.Store(math.MaxInt64)
+	for err, plain := range map[error]bool{errForged: false, errCase: true} {
+		k := newTalk(r)
+		k.prepare(0, t.Context(), []*upstream{u}, 5, "a.in.", TypeNS)
+		in := &k.asked[0]
+		if err := in.attempt(); err != nil {
+			t.Fatal(err)
+		}
+		q := in.current
 		f.cancel(q)
+		if err := in.heard(event{q, err}); err != nil {
+			t.Fatal(err)
+		}
+		if in.plainCase != plain {
+			t.Errorf("after %v: plain case %v", err, in.plainCase)
+		}
 	}
-	answerAll(queries)
-	m := r.all[0].meter
-	if late, forged := m.drops[place(meteredDrops, dropLate)].Load(), m.forged.Load(); late != 3*floodLimit || forged != 0 {
-		t.Errorf("%d late, %d suspected", late, forged)
-	}
-	answerAll(queries)
-	if m.forged.Load() != 1 {
-		t.Error("twice as many are not suspected")
+}
+
+// The last upstream in use is never given up, not even when all fail at the same
+// moment.
+func TestBreakersDoNotOpenTogether(t *testing.T) {
+	r, _ := newLogged(t, Config{Upstreams: []string{serve(t, ";! * SILENT").Addr(), serve(t, ";! * SILENT").Addr()}, Timeout: time.Minute, floor: time.Minute})
+	for range 100_000 {
+		var together sync.WaitGroup
+		ready := make(chan struct{})
+		for _, u := range r.all {
+			u.breaker.reset(-time.Hour)
+			u.breaker.failures.Store(breakAfter - 1)
+			together.Go(func() {
+				in := &inquiry{r: r}
+				<-ready
+				in.failed(u, "", errTimeout)
+			})
+		}
+		close(ready)
+		together.Wait()
+		if open := r.all[0].breaker.current() == breakerOpen; open == (r.all[1].breaker.current() == breakerOpen) {
+			t.Fatalf("both open: %v, want one", open)
+		}
 	}
 }

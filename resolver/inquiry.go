@@ -127,7 +127,7 @@ func (in *inquiry) heard(e event) error {
 		if u.offersTCP(in.r.clock()) {
 			return in.send(u, true, u.wantsEDNS())
 		}
-		in.plainCase = true
+		in.plainCase = in.plainCase || errors.Is(e.err, errCase)
 		in.failed(u, q.text, errMalformed)
 	case errors.Is(e.err, errTimeout):
 		if q.streamed {
@@ -164,6 +164,8 @@ func (in *inquiry) failed(u *upstream, server string, err error) {
 	in.unanswered++
 	in.next++
 	u.useful(false)
+	in.r.opening.Lock()
+	defer in.r.opening.Unlock()
 	if u.breaker.failed(in.r.clock(), u.firstWait(), func() bool { return in.r.spare(u) }) {
 		u.meter.opened.Add(1)
 	}
@@ -189,7 +191,7 @@ func (in *inquiry) answered(q *query, u *upstream) error {
 		u.meter.response(rep.rcode)
 		in.refusedEDNS = u
 		return in.send(u, q.streamed, false)
-	case !refusesEDNS(rep.rcode) && in.refusedEDNS == u && !q.edns:
+	case settled(rep.rcode) && in.refusedEDNS == u && !q.edns:
 		u.edns.Add(1)
 	}
 	u.meter.response(rep.rcode)

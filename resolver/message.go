@@ -108,12 +108,13 @@ func isReply(b []byte) bool {
 
 // answersQuestion reports whether b repeats exactly the question of the sent
 // packet, which ends at end. Letters of the name may differ in case (RFC 4343).
-// A bare header that says FORMERR or NOTIMP passes too: servers from before
-// EDNS answer like that, and nothing but a retry without EDNS follows from it.
+// A bare header that says FORMERR or NOTIMP passes too if packet has EDNS: servers
+// from before it answer like that, and nothing but a retry without follows from it.
 func answersQuestion(b, packet []byte, end int) bool {
 	if binary.BigEndian.Uint16(b[4:]) != 1 || len(b) < end {
 		rcode := int(b[3] & maskRCode)
-		return len(b) == headerLen && b[4]|b[5] == 0 && (rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented)
+		bare := len(b) == headerLen && b[4]|b[5] == 0
+		return bare && len(packet) > end && (rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented)
 	}
 	if string(b[headerLen:end]) == string(packet[headerLen:end]) {
 		return true // nearly always

@@ -101,6 +101,13 @@ func TestOnlyTheAnswerToTheQuestionMatches(t *testing.T) {
 			t.Errorf("%s: accepted %v, want %v", name, got, tt.want)
 		}
 	}
+	plain, _, err := packQuery(nil, askedName, TypeA, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answersQuestion(message(t, TypeA, func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }), plain, end) {
+		t.Error("bare FORMERR: accepted for a query without EDNS")
+	}
 	// Only the case of a letter in the name may differ.
 	whole := message(t, TypeA, func(*dns.Msg) {})
 	for i := range whole[:end] {

@@ -73,7 +73,19 @@ func (f *flow) silent(now time.Duration) bool {
 func (f *flow) unreachable(s *socket) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.endAll(errUnreachable, func(q *query) bool { return q.socket == s })
+	f.each(func(q *query) {
+		if q.socket == s {
+			f.abandon(q, errUnreachable)
+		}
+	})
+}
+
+// abandon ends a query whose answer may yet come.
+func (f *flow) abandon(q *query, err error) {
+	if q.socket != nil {
+		q.socket.owed++
+	}
+	f.end(q, err)
 }
 
 // endAll ends the queries in the table that which selects.
@@ -94,7 +106,7 @@ func (f *flow) endCancelled() {
 			known, err = q.ctx, q.ctx.Err()
 		}
 		if err != nil {
-			f.end(q, err)
+			f.abandon(q, err)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type Resolver struct {
 	findings *findings
 	start    time.Time
 	checking sync.Mutex
+	opening  sync.Mutex // of breakers, one at a time: each looks whether it is the last
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
