@@ -73,6 +73,7 @@ test: ## go vet and all tests; no Java, and no network but for the Go modules
 	$(GO) vet ./...
 	$(GO) test -shuffle=on ./...
 	$(GO) test -tags=$(TAGS) -run '/(help|exit_codes|refusals)$$' ./cmd/typostream # what is built, in what the tags change
+	$(GO) test -tags=portable -shuffle=on ./resolver # as other systems have it
 	$(GO) -C docker/check test -shuffle=on .
 
 race: ## all tests under the race detector; needs a C compiler
