@@ -364,8 +364,8 @@ func TestBreakerCloses(t *testing.T) {
 	r.plug.push()
 	n := 0
 	waitFor(t, func() bool {
-		n++
-		got, err := r.Emit(t.Context(), msg("b.example", n))
+		n++ // a new key each time: one that is in the spool goes there again
+		got, err := r.Emit(t.Context(), msg(fmt.Sprintf("again%d.example", n), n))
 		if err != nil {
 			t.Fatal(err)
 		}
