@@ -19,10 +19,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// How often a state is looked at, and how long one answer may take.
+// How often a state is looked at, and how long answers may take.
 const (
-	pollInterval = 100 * time.Millisecond
-	askTimeout   = 2 * time.Second
+	pollInterval  = 100 * time.Millisecond
+	askTimeout    = 2 * time.Second
+	settleTimeout = 30 * time.Second // of questions about a cluster that should be well
 )
 
 // probeTopic is created and deleted once at the start.
@@ -179,12 +180,8 @@ func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, repl
 	if err := c.settle(ctx, name); err != nil { // the controller has it; the brokers learn of it a moment later
 		return err
 	}
-	return poll(ctx, func(ctx context.Context) (string, bool, error) {
-		if _, err := c.offsets(ctx, kadm.NewClient(c.client).ListEndOffsets, name); err != nil {
-			return err.Error(), false, nil // a broker tells of its partitions a moment before it serves them
-		}
-		return "", true, nil
-	})
+	_, err = c.offsets(ctx, kadm.NewClient(c.client).ListEndOffsets, name) // brokers tell of partitions a moment before they serve them
+	return err
 }
 
 // Leader returns the number of the node that leads a partition, as known to the running node with the newest knowledge. For
@@ -293,18 +290,30 @@ func drain(ctx context.Context, cl *kgo.Client, ends map[int32]int64, open int) 
 	return all, nil
 }
 
-// offsets flattens one of kadm's listings to offsets by partition.
+// offsets flattens one of kadm's listings to offsets by partition. A connection from before a node went away may end under the
+// question, or a partition be on its way: then it is put again, for settleTimeout.
 func (c *Cluster) offsets(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topic string) (map[int32]int64, error) {
-	listed, err := list(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("kafkatest: offsets of topic %s: %w", topic, err)
-	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	out := map[int32]int64{}
-	for p, o := range listed[topic] {
-		out[p] = o.Offset
+	err := poll(ctx, func(ctx context.Context) (string, bool, error) {
+		listed, err := list(ctx, topic)
+		if err == nil {
+			err = listed.Error()
+		}
+		if _, refused := errors.AsType[*kerr.Error](err); refused && !kerr.IsRetriable(err) {
+			return "", false, fmt.Errorf("kafkatest: offsets of topic %s: %w", topic, err)
+		}
+		if err != nil {
+			return fmt.Sprintf("asking for the offsets of topic %s: %v", topic, err), false, nil
+		}
+		for p, o := range listed[topic] {
+			out[p] = o.Offset
+		}
+		return "", true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
