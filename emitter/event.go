@@ -68,12 +68,13 @@ type Detail struct {
 	MX         []string `json:"mx,omitempty"`
 	CNAME      []string `json:"cname,omitempty"`
 	SOA        []string `json:"soa,omitempty"`
-	Wildcard   bool     `json:"wildcard,omitempty"`   // the public suffix answers so for any name
-	Disputed   string   `json:"disputed,omitempty"`   // another upstream, which says that the name does not exist
-	Tags       []string `json:"tags,omitempty"`       // sorted
-	Incomplete []string `json:"incomplete,omitempty"` // record types that got no answer
-	Server     string   `json:"server,omitempty"`     // the upstream that answered
-	Geoip      string   `json:"geoip,omitempty"`      // country of the first of A
+	Wildcard   bool     `json:"wildcard,omitempty"`    // a parent answers so for any name
+	WildcardOf string   `json:"wildcard_of,omitempty"` // that parent
+	Disputed   string   `json:"disputed,omitempty"`    // another upstream, which says that the name does not exist
+	Tags       []string `json:"tags,omitempty"`        // sorted
+	Incomplete []string `json:"incomplete,omitempty"`  // record types that got no answer
+	Server     string   `json:"server,omitempty"`      // the upstream that answered
+	Geoip      string   `json:"geoip,omitempty"`       // country of the first of A
 
 	// How it compares with the scans before; absent where those are not known.
 	Change    string   `json:"change,omitempty"`     // new, changed, activated, gone or unchanged

@@ -100,7 +100,7 @@ func (s Seed) detail(name string, a *resolver.Answer) emitter.Detail {
 	detail := emitter.Detail{
 		Version: emitter.EventVersion, ID: emitter.EventID(s.FQDN, name, s.Scan), Scan: s.Scan, Seed: s.FQDN,
 		State: a.State.String(), RCode: a.RCode, Reason: a.Reason, NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA,
-		Wildcard: a.Wildcard, Disputed: a.Disputed, Incomplete: a.Incomplete, Server: a.Server,
+		Wildcard: a.Wildcard != "", WildcardOf: a.Wildcard, Disputed: a.Disputed, Incomplete: a.Incomplete, Server: a.Server,
 	}
 	if unicode, err := idna.Punycode.ToUnicode(name); err == nil && unicode != name {
 		detail.Unicode = unicode

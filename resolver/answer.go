@@ -85,10 +85,10 @@ type Answer struct {
 	SOA             []string // at most one: primary server and mailbox, with a blank between
 	NullMX          bool     // the name declares that it takes no mail (RFC 7505); the "." is not in MX
 
-	// Wildcard: what was found is what the name's public suffix answers for any
-	// name, whether anybody registered it or not. A catch-all below a registered
-	// domain does not count. The state stays as it is.
-	Wildcard bool
+	// Wildcard is the parent that answers for any name what was found, so that
+	// nobody need have made this one: the name's public suffix, or a domain below
+	// it whose owner has a catch-all. Empty if none does. The state stays as it is.
+	Wildcard string
 	// Disputed is the address and port of another nameserver, which says that
 	// the name does not exist; empty if none does. Filtering resolvers do so for
 	// names that they know to be bad. The state stays as it is.

@@ -27,9 +27,9 @@ func newFindings() *findings {
 	}
 	f := &findings{
 		cache:     byResult("cache_lookups_total", "Names looked up in the cache of answers, by how that ended."),
-		probes:    byResult("wildcard_probes_total", "Public suffixes asked about random names, by what they answer."),
+		probes:    byResult("wildcard_probes_total", "Parents of names asked about random names below them, by what they answer."),
 		parent:    byResult("parent_questions_total", "Questions to the servers of a parent zone, by what came of them."),
-		wildcards: counter("wildcard_names_total", "Names whose records are those of their public suffix's wildcard."),
+		wildcards: counter("wildcard_names_total", "Names whose records are those of a wildcard of a parent."),
 		disputed:  counter("disputed_names_total", "Registered names that another nameserver says do not exist."),
 	}
 	for vec, values := range map[*prometheus.CounterVec][]string{

@@ -66,7 +66,7 @@ func New(cfg Config) (*Resolver, error) {
 	r.wiring.portable, r.wiring.instead = set.portable, set.dial
 	r.findings = newFindings()
 	r.cache = newCache(set.CacheEntries, r.clock, r.findings)
-	r.wildcards.suffixes = map[string]*wildcard{}
+	r.wildcards.parents = map[string]*wildcard{}
 	r.parents = parents{zones: map[string]*parentZone{}, next: map[netip.AddrPort]time.Duration{}}
 	r.running.Go(func() { r.watch.run(r.life) })
 	return r, nil
@@ -90,8 +90,8 @@ func (r *Resolver) clock() time.Duration { return time.Since(r.start) }
 //
 // The first of Config.Types decides the state; the other types are asked, all
 // at a time, only about a name that exists. Such a name is then compared with
-// what its public suffix answers for any name, and asked about on a second nameserver,
-// if there is one; neither changes the state. With Config.CacheEntries the
+// what its parents up to its public suffix answer for any name, and asked about on
+// a second nameserver, if there is one; neither changes the state. With Config.CacheEntries the
 // answer may be as old as its TTL, at most an hour.
 func (r *Resolver) Resolve(ctx context.Context, name string) (a Answer, err error) {
 	fqdn, ok := canonicalName(name)
@@ -128,7 +128,7 @@ func (r *Resolver) find(ctx context.Context, fqdn string, a *Answer) (keep time.
 		*a = Answer{}
 		return 0, err
 	}
-	if a.Wildcard {
+	if a.Wildcard != "" {
 		r.findings.wildcards.Inc()
 	}
 	return keep, nil

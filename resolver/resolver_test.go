@@ -82,6 +82,10 @@ func TestMeaning(t *testing.T) {
 	dangling := func(chain ...string) resolver.Answer {
 		return resolver.Answer{State: resolver.Registered, RCode: "NXDOMAIN", Reason: resolver.ReasonDangling, CNAME: chain}
 	}
+	wildcard := func(parent string, a resolver.Answer) resolver.Answer {
+		a.Wildcard = parent
+		return a
+	}
 	nsOnly := with(func(a *resolver.Answer) { a.NS = []string{"ns1.host.example"} })
 	wild := nsOnly
 	wild.A = []string{"192.0.2.7"}
@@ -109,10 +113,10 @@ func TestMeaning(t *testing.T) {
 		"dangling.in":  dangling("gone.example"),
 		"outsidecn.in": dangling("www.elsewhere.example"),
 		"loop.in":      with(func(a *resolver.Answer) { a.CNAME = []string{"loop.in", "pool.in"} }),
-		"leaf.tree.in": dangling("leaf.full.in"),
+		"leaf.tree.in": wildcard("tree.in", dangling("leaf.full.in")),
 		"leaf.stem.in": v4("192.0.2.6"),
-		"x.stem.in":    dangling("x.nowhere.in"),
-		"a.wild.in":    wild,
+		"x.stem.in":    wildcard("stem.in", dangling("x.nowhere.in")),
+		"a.wild.in":    wildcard("wild.in", wild),
 		"escaped.in": with(func(a *resolver.Answer) {
 			a.NS = []string{`evil\000\"\;\032.host.example`}
 			a.MX = []string{`b\.ad\255.host.example`}

@@ -12,31 +12,32 @@ import (
 )
 
 const (
+	randomLabel     = 26          // letters and digits of one
 	probeLabels     = 3           // random labels asked about at a time
 	maxProbes       = 32          // of one wildcard, all misses together
 	maxFruitless    = 3           // probes in a row that bring nothing new before a name is let go
 	maxUnion        = 512         // values of a type that are remembered of a wildcard
-	maxWildcards    = 4096        // suffixes that are remembered
+	maxWildcards    = 4096        // parents that are remembered
 	wildcardKeep    = time.Hour   // for which a finding holds
 	wildcardUnknown = time.Minute // likewise, when no probe got an answer
 )
 
-// What a probe of a public suffix came to.
+// What a probe of a parent came to.
 const (
 	probeNone     = "none"     // names that do not exist get NXDOMAIN
 	probeWildcard = "wildcard" // they are answered for
 	probeUnknown  = "unknown"  // no sure answer
 )
 
-// wildcards remembers, by public suffix, what is answered for names that do not exist.
+// wildcards remembers, by parent, what is answered for names that do not exist.
 type wildcards struct {
-	mu       sync.Mutex
-	suffixes map[string]*wildcard
+	mu      sync.Mutex
+	parents map[string]*wildcard
 }
 
-// wildcard is what is known of one suffix. Who holds turn probes or compares.
+// wildcard is what is known of one parent. Who holds turn probes or compares.
 type wildcard struct {
-	suffix string // no trailing dot
+	parent string // no trailing dot
 	turn   chan struct{}
 	until  time.Duration // 0: not probed yet
 	exists bool
@@ -45,39 +46,48 @@ type wildcard struct {
 	probes int
 }
 
-// standsIn reports whether what was found of a is what its public suffix
-// answers for any name (RFC 1034 section 4.3.3, or a registry that answers for
-// names nobody registered). A wildcard below a registered domain is its owner's
-// own, and no reason to doubt that the domain is registered. The only errors
-// are those of Resolve.
+// standsIn returns the parent of a, up to its public suffix, that answers for any
+// name what was found of a (RFC 1034 section 4.3.3, or a registry that answers for
+// names nobody registered); "" if none does. The only errors are those of Resolve.
 //
-// A suffix is probed when a name below it exists, so that no question is wasted
-// on the others: three random labels, and the union of their answers. A name
-// that the union does not cover has the suffix probed again, because large
-// hosts rotate their addresses, until it does or the probes bring nothing new.
-func (r *Resolver) standsIn(ctx context.Context, a *Answer) (bool, error) {
-	suffix, _ := publicsuffix.PublicSuffix(a.Name)
-	labels, below := strings.CutSuffix(a.Name, "."+suffix)
-	if !below {
-		return false, nil
+// Parents are probed, the public suffix first, when a name below them exists, so
+// that no question is wasted on the others: three random labels, and the union of
+// their answers. A name that the union does not cover has the parent probed again,
+// because large hosts rotate their addresses, until it does or the probes bring
+// nothing new.
+func (r *Resolver) standsIn(ctx context.Context, a *Answer) (string, error) {
+	parent, _ := publicsuffix.PublicSuffix(a.Name)
+	for range maxParents {
+		labels, below := strings.CutSuffix(a.Name, "."+parent)
+		if !below {
+			break
+		}
+		covered, err := r.wildcards.of(parent).covers(ctx, r, a, labels)
+		if err != nil {
+			return "", err
+		}
+		if covered {
+			return parent, nil
+		}
+		parent = labels[strings.LastIndexByte(labels, '.')+1:] + "." + parent
 	}
-	return r.wildcards.of(suffix).covers(ctx, r, a, labels)
+	return "", nil
 }
 
-func (w *wildcards) of(suffix string) *wildcard {
+func (w *wildcards) of(parent string) *wildcard {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known := w.suffixes[suffix]; known != nil {
+	if known := w.parents[parent]; known != nil {
 		return known
 	}
-	if len(w.suffixes) >= maxWildcards {
-		for other := range w.suffixes { // any one: it can be found out again
-			delete(w.suffixes, other)
+	if len(w.parents) >= maxWildcards {
+		for other := range w.parents { // any one: it can be found out again
+			delete(w.parents, other)
 			break
 		}
 	}
-	known := &wildcard{suffix: suffix, turn: make(chan struct{}, 1)}
-	w.suffixes[suffix] = known
+	known := &wildcard{parent: parent, turn: make(chan struct{}, 1)}
+	w.parents[parent] = known
 	return known
 }
 
@@ -112,15 +122,19 @@ func (w *wildcard) covers(ctx context.Context, r *Resolver, a *Answer, labels st
 }
 
 // probe asks about random labels and adds what is answered to the union. It
-// returns for how long the finding holds.
+// returns for how long the finding holds. Below a parent so long that no random
+// label fits nothing is asked: it counts as one without a wildcard.
 func (w *wildcard) probe(ctx context.Context, r *Resolver) (time.Duration, error) {
+	if len(w.parent) > maxName-len(".")-randomLabel {
+		return wildcardKeep, nil
+	}
 	var answers [probeLabels]Answer
 	var labels [probeLabels]string
 	var group errgroup.Group
 	for i := range answers {
-		labels[i] = strings.ToLower(rand.Text()) // 26 letters and digits that nobody has registered
+		labels[i] = strings.ToLower(rand.Text()) // that nobody has registered
 		group.Go(func() (err error) {
-			_, err = r.look(ctx, labels[i]+"."+w.suffix+".", &answers[i])
+			_, err = r.look(ctx, labels[i]+"."+w.parent+".", &answers[i])
 			return err
 		})
 	}
@@ -179,7 +193,7 @@ func (w *wildcard) has(a *Answer, labels string) bool {
 }
 
 // comparable returns a's lists of records, less what depends on the labels
-// before the suffix: the targets of a DNAME repeat them.
+// before the parent: the targets of a DNAME repeat them.
 func (w *wildcard) comparable(a *Answer, labels string) [recordLists][]string {
 	var lists [recordLists][]string
 	for i := range lists {

@@ -31,7 +31,7 @@ func TestFormats(t *testing.T) {
 		result(t, "acme.com", "acmex.com", fuzzer.Addition, resolver.Answer{State: resolver.Unknown}),
 		result(t, "acme.com", "acmes.com", fuzzer.Addition, resolver.Answer{
 			State: resolver.Registered, NS: []string{"a.sedoparking.com", "b.example"}, A: []string{"192.0.2.1", "192.0.2.2"},
-			AAAA: []string{"2001:db8::1"}, MX: []string{"mx,1.example"}, Wildcard: true, Disputed: "192.0.2.53:53",
+			AAAA: []string{"2001:db8::1"}, MX: []string{"mx,1.example"}, Wildcard: "example", Disputed: "192.0.2.53:53",
 		}),
 		result(t, "acme.com", "acm.com", fuzzer.Omission, resolver.Answer{State: resolver.Registered, NullMX: true}),
 		result(t, "acme.com", "acmea.com", fuzzer.Addition, resolver.Answer{State: resolver.Absent}),

@@ -83,6 +83,7 @@ type answerLine struct {
 	SOA    []string `json:"soa,omitempty"`
 
 	Wildcard   bool     `json:"wildcard,omitempty"`
+	WildcardOf string   `json:"wildcard_of,omitempty"`
 	Disputed   string   `json:"disputed,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
 	Incomplete []string `json:"incomplete,omitempty"` // types that no server gave an answer for
@@ -105,7 +106,7 @@ func (t *terminal) resolveNames(ctx context.Context, s *settings, r *resolver.Re
 		line = answerLine{
 			Name: a.Name, State: a.State.String(), RCode: a.RCode, Reason: a.Reason,
 			NS: a.NS, A: a.A, AAAA: a.AAAA, MX: a.MX, CNAME: a.CNAME, SOA: a.SOA, Server: a.Server,
-			Wildcard: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete,
+			Wildcard: a.Wildcard != "", WildcardOf: a.Wildcard, Disputed: a.Disputed, Tags: a.Tags(), Incomplete: a.Incomplete,
 		}
 		return out.Encode(&line) // with its end, in one write
 	})

@@ -56,7 +56,7 @@ func marks(r *pipeline.Result) []string {
 		words = append(words, "disputed")
 	}
 	words = append(words, r.Tags()...)
-	if r.Answer.Wildcard {
+	if r.Answer.Wildcard != "" {
 		words = append(words, "wildcard") // the last in the alphabet
 	}
 	return words
